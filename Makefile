@@ -1,0 +1,67 @@
+# make demo | check | test | cover | docs | clean; see CONTRIBUTING.md
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
+
+.PHONY: help demo check test lint types imports unit-newer system-packages cover docs clean
+
+help:
+	@sed -n '1s/^# //p' Makefile
+
+demo: $(VENV)/px-installed
+	$(BIN)/px --demo
+
+check: lint types imports
+
+test: system-packages check
+	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory unit-newer
+
+lint: $(VENV)/dev-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev-installed
+	$(BIN)/mypy --platform linux
+	$(BIN)/mypy --platform win32 src
+	$(BIN)/mypy --platform darwin src
+
+imports: $(VENV)/dev-installed
+	$(BIN)/python -m pytest -q tests/test_import_rules.py
+
+# The tests that need no system packages, on every Python newer than that of .venv.
+unit-newer: $(VENV)/dev-installed
+	scripts/test_newer_pythons.sh $(BIN)/python
+
+# What the corporate network in a box is made of: Squid, Samba, a KDC.
+system-packages:
+	@scripts/install_system_packages.sh
+
+cover: $(VENV)/dev-installed
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine
+	$(BIN)/coverage report
+
+docs: $(VENV)/px-installed
+	$(BIN)/python scripts/write_options_md.py
+
+clean:
+	rm -rf $(VENV) .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+
+# Debian's python3 comes without what `python3 -m venv` needs.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Px needs Python 3.11 or newer; say which: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || ! command -v apt-get >/dev/null || \
+	  { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy python3-venv; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; } # else the next try finds half a .venv
+
+$(VENV)/px-installed: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/dev-installed: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/px-installed

@@ -1,0 +1,6 @@
+"""``python -m px``."""
+
+from px.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The command line: flags to verbs, failures to exit codes. The only place that ends the process.
+
+Exit codes: 0 ok, 1 crash, 2 configuration, 5 port in use.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from px import __version__
+from px.core.startup_errors import StartupError
+
+if TYPE_CHECKING:
+    from px.config import Invocation, Settings
+
+EXIT_OK: Final = 0
+EXIT_CRASH: Final = 1
+#: As shells report a process that Ctrl-C ended, for the moments when nobody handles it more gently.
+EXIT_INTERRUPTED: Final = 130
+
+
+def main() -> NoReturn:
+    """Run Px with the arguments of the process and exit."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(argv: Sequence[str]) -> int:
+    """Do what the arguments say, report a failure on stderr, and return the exit code."""
+    try:
+        return _act(argv)
+    except StartupError as error:
+        _warn(error.warnings)
+        _complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - a crash always leaves a log
+        return _report_crash(error)
+
+
+def _act(argv: Sequence[str]) -> int:
+    # Each verb imports what it needs: --version and --help answer without loading the proxy.
+    if [argument.lower() for argument in argv] == ["--version"]:
+        return _print_version()
+    from px.config import load_settings  # noqa: PLC0415
+    from px.config_files import default_config_dirs  # noqa: PLC0415
+
+    invocation = load_settings(argv, os.environ, Path.cwd(), default_config_dirs())
+    _warn(invocation.warnings)
+    if invocation.action == "version":
+        return _print_version()
+    if invocation.action == "help":
+        return _print_help(invocation)
+    return _start(invocation)
+
+
+def _print_version() -> int:
+    return _answer(f"px {__version__}")
+
+
+def _print_help(invocation: Invocation) -> int:
+    from px.options_text import format_help  # noqa: PLC0415
+
+    return _answer(format_help(invocation.config_file))
+
+
+def _answer(text: str) -> int:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader went away, as in `px --help | head -1`
+        # Python would complain at exit, when it flushes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_OK
+
+
+def _start(invocation: Invocation) -> int:
+    """Run the proxy, or the demo, until it ends."""
+    settings = invocation.settings
+    if settings is None:
+        raise AssertionError(f"{invocation.action} came without settings")
+    _open_log(settings, "demo" if invocation.action == "demo" else "main")
+    if invocation.action == "demo":
+        from px.demo import run_demo  # noqa: PLC0415
+
+        return run_demo()
+    from px.app import run  # noqa: PLC0415
+
+    return run(settings, _announce)
+
+
+def _open_log(settings: Settings, process: str) -> None:
+    from px.log import open_log  # noqa: PLC0415
+
+    open_log(settings.log, verbose=settings.verbose, cwd=Path.cwd(), port=settings.port, process=process)
+
+
+def _announce(text: str) -> None:
+    print(text, flush=True)
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        _complain(f"warning: {warning}")
+
+
+def _complain(text: str) -> None:
+    print(f"px: {text}", file=sys.stderr, flush=True)
+
+
+def _report_crash(error: Exception) -> int:
+    from px.log import redact, write_crash_log  # noqa: PLC0415
+
+    path = write_crash_log(error, Path.cwd())
+    _complain(
+        redact(f"crashed: {type(error).__name__}: {error}")
+        + (f"; the traceback is in {path}" if path else "")
+    )
+    return EXIT_CRASH

@@ -1,0 +1,231 @@
+"""From arguments, environment and files to one frozen `Settings`.
+
+Precedence: command line > environment > .env in the working directory > px.ini > default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any, Final
+
+from px.config_files import DOTENV_NAME, find_ini, find_trusted
+from px.config_sources import CommandLine, Given, read_arguments, read_dotenv, read_environment, read_ini
+from px.core.auth_policy import AuthPolicy
+from px.core.hostrules import HostRules
+from px.core.route import UpstreamAddress
+from px.core.secret import Secret
+from px.core.startup_errors import ConfigError
+from px.options import OPTION_BY_NAME, OPTIONS
+
+#: Fewer threads could not keep one for name look-ups besides two for a KDC.
+MIN_THREADS: Final = 3
+LOG_OFF, LOG_CWD, LOG_UNIQUE, LOG_STDOUT = 0, 2, 3, 4
+
+_NO_PROXY: Final = (
+    "no upstream proxy is known, so there is nothing to do: "
+    "give --proxy=HOST:PORT, or --noproxy=0.0.0.0/0 to connect to everything directly"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What Px shall do; one field for each option of `px.options.OPTIONS`.
+
+    Attributes:
+        config: The px.ini in use, or None.
+        proxy: Upstreams in order of preference.
+        listen: Addresses to listen on.
+        port: TCP port to listen on.
+        allow: Clients that may use Px.
+        noproxy: Targets that are reached directly.
+        useragent: Replaces the clients' User-Agent, unless empty.
+        via: Whether to add Via fields.
+        username: Whom to log in as; empty: the logged-in user.
+        auth: Login schemes that may be used.
+        password: Password of `username`, from the environment.
+        nthash: NT hash of that password, 32 lower-case hexadecimal digits.
+        threads: Size of the pool for what blocks, 3 or more.
+        idle: Seconds a tunnel may be silent; 0: for ever.
+        socktimeout: Seconds for look-ups, connects, TLS and login steps.
+        foreground: Whether to stay at the console; also true with `verbose`.
+        debug: As given; `log` and `verbose` say what it comes to.
+        uniqlog: Likewise.
+        verbose: Whether to log to stdout, alone or besides a file.
+        log: 0 off; 1, 2 a file in the working directory; 3 one with a unique name there; 4 stdout only;
+            5 a file in the user's state directory.
+    """
+
+    config: Path | None
+    proxy: tuple[UpstreamAddress, ...]
+    listen: tuple[IPv4Address | IPv6Address, ...]
+    port: int
+    allow: HostRules
+    noproxy: HostRules
+    useragent: str
+    via: bool
+    username: str
+    auth: AuthPolicy
+    password: Secret | None
+    nthash: Secret | None
+    threads: int
+    idle: float
+    socktimeout: float
+    foreground: bool
+    debug: bool
+    uniqlog: bool
+    verbose: bool
+    log: int
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What the user asked for.
+
+    Attributes:
+        action: ``run``, or the name of one of `px.options.ACTIONS`.
+        settings: For ``run`` and ``demo`` (which reads the command line alone); None for the others.
+        warnings: Lines for stderr.
+        config_file: The px.ini in use, for ``run`` and ``help``.
+    """
+
+    action: str
+    settings: Settings | None
+    warnings: tuple[str, ...] = ()
+    config_file: Path | None = None
+
+
+def load_settings(
+    argv: Sequence[str], environ: Mapping[str, str], cwd: Path, config_dirs: Sequence[Path] = ()
+) -> Invocation:
+    """Read everything that has a say and return what to do.
+
+    Reads files, and changes nothing.
+
+    Args:
+        argv: Arguments without the program's name.
+        environ: The environment.
+        cwd: Working directory: relative paths, px.ini, .env.
+        config_dirs: Where px.ini is looked for next; see `px.config_files.default_config_dirs`.
+
+    Raises:
+        ConfigError: Something cannot be used; one line that says what, where and what would be valid.
+    """
+    if any(argument.lower() in {"-h", "--help"} for argument in argv):
+        return Invocation("help", None, config_file=find_ini(cwd, config_dirs, []))
+    command_line = read_arguments(argv)
+    action = command_line.action.name if command_line.action else "run"
+    if action == "version":
+        return Invocation(action, None)
+    if action == "demo":
+        return Invocation(action, make_settings([command_line.given], None, []))
+    return _load_run(command_line, environ, cwd, config_dirs)
+
+
+def _load_run(
+    command_line: CommandLine, environ: Mapping[str, str], cwd: Path, config_dirs: Sequence[Path]
+) -> Invocation:
+    warnings: list[str] = []
+    try:
+        return _read_sources(command_line, environ, cwd, config_dirs, warnings)
+    except ConfigError as error:
+        error.warnings = tuple(warnings)  # a file that was passed over may be why
+        raise
+
+
+def _read_sources(
+    command_line: CommandLine,
+    environ: Mapping[str, str],
+    cwd: Path,
+    config_dirs: Sequence[Path],
+    warnings: list[str],
+) -> Invocation:
+    sources = [command_line.given, read_environment(environ, warnings)]
+    dotenv = find_trusted(cwd / DOTENV_NAME, warnings)
+    if dotenv:
+        sources.append(read_dotenv(dotenv, warnings))
+    ini = _named_ini(sources, cwd) or find_ini(cwd, config_dirs, warnings)
+    if ini:
+        sources.append(read_ini(ini, warnings))
+    settings = make_settings(sources, ini, warnings)
+    if (settings.password or settings.nthash) and not settings.username:
+        warnings.append("there is a password or hash but no username: it is not used; give --username, too")
+    if not settings.proxy and not settings.noproxy:
+        raise ConfigError(_NO_PROXY)
+    return Invocation("run", settings, tuple(warnings), ini)
+
+
+def _named_ini(sources: Iterable[Mapping[str, Given]], cwd: Path) -> Path | None:
+    """Return the file named by --config or PX_CONFIG."""
+    given = next((source["config"] for source in sources if "config" in source), None)
+    if given is None or not given.text:
+        return None
+    path = cwd / Path(given.text).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"{given.written}: no such file; valid is: {given.option.valid}")
+    return path
+
+
+def make_settings(
+    sources: Sequence[Mapping[str, Given]], config_file: Path | None, warnings: list[str]
+) -> Settings:
+    """Merge sources, the strongest first, over the defaults.
+
+    Raises:
+        ConfigError: A value is not valid.
+    """
+    given: dict[str, Given] = {}
+    for source in reversed(sources):
+        given.update(source)
+    values: dict[str, Any] = {option.name: option.parse(option.default) for option in OPTIONS}
+    values |= {name: _parse_given(one) for name, one in given.items()}
+    values["config"] = config_file
+    return _settle_threads(_settle_log(Settings(**values), sources), warnings)
+
+
+def _parse_given(given: Given) -> object:
+    option = given.option
+    parse = (option.parse_flag if given.is_flag else None) or option.parse
+    try:
+        return parse(given.text)
+    except ValueError as error:
+        raise ConfigError(f"{given.written}: {error}; valid is: {option.valid}") from None
+
+
+def _settle_log(settings: Settings, sources: Sequence[Mapping[str, Given]]) -> Settings:
+    """Work out `log`, `verbose` and `foreground` from the four options that speak of logging.
+
+    ``--debug`` and ``--uniqlog`` ask for a file, over px.ini, but not over a ``--log`` beside them that
+    already names one. ``--verbose`` adds stdout to whatever file there is.
+    """
+    log = settings.log
+    is_file_named = "log" in sources[0] and log not in {LOG_OFF, LOG_STDOUT}
+    verbose = settings.verbose or log == LOG_STDOUT
+    if settings.uniqlog:
+        log = LOG_UNIQUE
+    elif settings.debug and not is_file_named:
+        log = LOG_CWD
+    elif verbose and log == LOG_OFF:
+        log = LOG_STDOUT
+    return replace(settings, log=log, verbose=verbose, foreground=settings.foreground or verbose)
+
+
+def _settle_threads(settings: Settings, warnings: list[str]) -> Settings:
+    if settings.threads >= MIN_THREADS:
+        return settings
+    warnings.append(f"threads={settings.threads}: Px needs {MIN_THREADS} and uses {MIN_THREADS}")
+    return replace(settings, threads=MIN_THREADS)
+
+
+def default_settings(**changes: object) -> Settings:
+    """Return the defaults with some fields replaced, for the demo and for tests.
+
+    Raises:
+        ConfigError: A name in `changes` is no option.
+    """
+    unknown = changes.keys() - OPTION_BY_NAME.keys()
+    if unknown:
+        raise ConfigError(f"no such option: {', '.join(sorted(unknown))}")
+    return replace(make_settings([{}], None, []), **changes)  # type: ignore[arg-type] # field by field

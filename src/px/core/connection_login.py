@@ -1,0 +1,20 @@
+"""Logins of clients to origins that hold for a connection, not for a request: NTLM and Negotiate.
+
+Over a connection that others use, too, they would act as whoever logged in first (RFC 4559 6).
+"""
+
+from __future__ import annotations
+
+from px.core.fields import Fields
+
+_SCHEMES = (b"ntlm", b"negotiate")
+
+
+def carries_connection_login(head: Fields) -> bool:
+    """Whether a request logs its connection in to the origin."""
+    return any(value.lower().startswith(_SCHEMES) for value in head.values(b"authorization"))
+
+
+def offers_connection_login(head: Fields) -> bool:
+    """Whether an answer asks for a login of the connection."""
+    return any(value.lower().startswith(_SCHEMES) for value in head.values(b"www-authenticate"))

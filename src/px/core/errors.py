@@ -1,0 +1,145 @@
+"""Everything Px can say went wrong, as one tree.
+
+::
+
+    PxError                          one failure: its status, its cause, the way to mend it
+    ├── ClientError                  the client's doing; nothing was sent upstream
+    │   ├── BadRequestError          400, 408, 414, 417, 431, 501, 505: the request breaks RFC 9110/9112
+    │   ├── ForbiddenError           403: a rule of Px or of the upstream denies it
+    │   └── LoopError                508: the request would come back to Px
+    ├── HopError                     the next hop failed
+    │   ├── UnreachableError         no connection: name look-up, connect, TLS
+    │   │   └── UpstreamSilentError  a connection on which the upstream says nothing
+    │   ├── HopTimeoutError          504: it was silent for too long
+    │   └── BadResponseError         502: it broke RFC 9112, or closed in the middle
+    └── LoginError                   502: the upstream wants a login that failed
+        ├── LoginUnusableError       this scheme cannot be used here (no ticket, no password)
+        ├── LoginRefusedError        the upstream, or the KDC, refused the secret
+        └── LoginBlockedError        Px holds back, so that the account is not locked
+
+A `PxError` is caught once, in `px.net.session`: nothing sent to the client yet, and it becomes a page;
+else the connection is closed and one line is logged.
+"""
+
+from __future__ import annotations
+
+
+class PxError(Exception):
+    """A failure that a person has to understand.
+
+    Args:
+        cause: What failed, at which hop, as whom: one sentence, no secret in it.
+        mend: What to do about it: one sentence, or empty.
+        status: HTTP status to answer with; the class's own when omitted.
+        retry_after: Seconds after which trying again makes sense (RFC 9110 10.2.3), or None.
+    """
+
+    status = 502
+    #: Error type of RFC 9209 2.3 for the Proxy-Status field.
+    proxy_status = "proxy_internal_error"
+    #: Reason phrase after "Px: ". npm, pip, apt and wget show no more than that of an answer, so it names
+    #: the culprit; without it everybody suspects the site.
+    phrase = "internal error"
+
+    def __init__(
+        self,
+        cause: str,
+        mend: str = "",
+        *,
+        status: int | None = None,
+        proxy_status: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.mend = mend
+        self.retry_after = retry_after
+        if status is not None:
+            self.status = status
+        if proxy_status is not None:
+            self.proxy_status = proxy_status
+
+
+class ClientError(PxError):
+    """The client's doing; nothing of the request was sent upstream."""
+
+    phrase = "bad request"
+    status = 400
+    proxy_status = "http_request_error"
+
+
+class BadRequestError(ClientError):
+    """The request breaks RFC 9110 or 9112; the client's connection is closed after the answer."""
+
+
+class ForbiddenError(ClientError):
+    """A rule denies the request."""
+
+    phrase = "not allowed"
+    status = 403
+    proxy_status = "http_request_denied"
+
+
+class LoopError(ClientError):
+    """The request would come back to Px."""
+
+    phrase = "a proxy setting points in a circle"
+    status = 508
+    proxy_status = "proxy_loop_detected"
+
+
+class HopError(PxError):
+    """The next hop, an upstream or an origin, failed."""
+
+    phrase = "the next hop failed"
+    proxy_status = "destination_unavailable"
+
+
+class UnreachableError(HopError):
+    """No connection to the next hop: name look-up, connect or TLS failed."""
+
+    phrase = "cannot connect"
+
+
+class UpstreamSilentError(UnreachableError):
+    """An upstream accepted the connection and did not say what only it can say."""
+
+
+class HopTimeoutError(HopError):
+    """The next hop was silent for too long."""
+
+    phrase = "no answer in time"
+    status = 504
+    proxy_status = "http_response_timeout"
+
+
+class BadResponseError(HopError):
+    """The next hop broke RFC 9112, or closed in the middle of an answer."""
+
+    phrase = "broken answer"
+    proxy_status = "http_protocol_error"
+
+
+class LoginError(PxError):
+    """The upstream wants a login that could not be made."""
+
+    phrase = "login at the upstream failed"
+    proxy_status = "http_request_denied"
+
+
+class LoginUnusableError(LoginError):
+    """A scheme cannot be used here: no ticket, no password, no library; the next scheme may do."""
+
+    phrase = "no usable login for the upstream"
+
+
+class LoginRefusedError(LoginError):
+    """The upstream refused a final token, or the KDC the password."""
+
+    phrase = "the upstream refused the login"
+
+
+class LoginBlockedError(LoginError):
+    """Px sends no token for now, so that the account is not locked."""
+
+    phrase = "logins paused after refusals"

@@ -1,0 +1,114 @@
+"""Ways to an origin: directly, or through an upstream proxy; and how upstreams are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+from px.core.host import parse_host_port
+from px.core.secret import Secret
+
+#: Scheme of an upstream -> its port where none is written.
+DEFAULT_PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks4": 1080}
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamAddress:
+    """One parent proxy, as configured or found.
+
+    Attributes:
+        scheme: ``http``, ``https`` (TLS to the upstream), ``socks5`` or ``socks4``.
+        host: Name or IP address as the user wrote it (an SPN needs it so); IPv6 without brackets.
+        port: TCP port, 1 to 65535.
+        username: This upstream's own identity; empty: the one of the settings.
+        password: The password that belongs to `username`, or None.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    username: str = field(default="", repr=False)
+    password: Secret | None = field(default=None, repr=False)
+
+    @property
+    def authority(self) -> str:
+        """``host:port``, an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Straight to the origin."""
+
+    def __str__(self) -> str:
+        return "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """Through an upstream."""
+
+    upstream: UpstreamAddress
+
+    def __str__(self) -> str:
+        return str(self.upstream)
+
+
+Route = Direct | Via
+
+
+def parse_upstreams(text: str, *, with_identity: bool = True) -> tuple[UpstreamAddress, ...]:
+    """Return the upstreams of a comma list of ``[scheme://][user[:password]@]host[:port]``, in order.
+
+    User and password are percent-decoded; a comma in them has to be written ``%2C``. A repeated
+    upstream counts once.
+
+    Args:
+        text: The list; empty entries are skipped, so that an empty text gives an empty tuple.
+        with_identity: Whether ``user:password@`` may stand there (not on a command line, which every
+            user of the machine can read).
+
+    Raises:
+        ValueError: An entry cannot be read. The message names it, unless a secret may stand in it.
+    """
+    if "@" in text and not with_identity:
+        raise ValueError(
+            "a login has no place on the command line, where other users can read it: "
+            "use --username and PX_PASSWORD, or write the upstream in px.ini or PX_PROXY"
+        )
+    entries = [entry.strip() for entry in text.split(",")]
+    # A password with a raw comma is cut in two: then no entry is fit to be shown.
+    shown = [f"entry {n}" if "@" in text else repr(entry) for n, entry in enumerate(entries, start=1)]
+    upstreams = (_parse_upstream(entry, name) for entry, name in zip(entries, shown, strict=True) if entry)
+    return tuple(dict.fromkeys(upstreams))
+
+
+def _parse_upstream(entry: str, shown: str) -> UpstreamAddress:
+    """Return one upstream; `shown` is what errors may call it."""
+    scheme, found, rest = entry.partition("://")
+    if not found:
+        scheme, rest = "http", entry
+    scheme = _known_scheme(scheme.lower(), shown)
+    userinfo, _, authority = rest.rpartition("@")
+    host, port = parse_host_port(authority.removesuffix("/"), shown)
+    username, password = _parse_userinfo(userinfo, shown) if "@" in rest else ("", None)
+    return UpstreamAddress(scheme, host, port or DEFAULT_PORTS[scheme], username, password)
+
+
+def _known_scheme(scheme: str, shown: str) -> str:
+    if scheme.startswith("socks"):
+        raise ValueError(f"{shown}: SOCKS upstreams are not supported yet; use http:// or https://")
+    if scheme not in DEFAULT_PORTS:
+        raise ValueError(f"{shown}: unknown scheme; an upstream is [http://|https://]host[:port]")
+    return scheme
+
+
+def _parse_userinfo(userinfo: str, shown: str) -> tuple[str, Secret | None]:
+    username, colon, password = userinfo.partition(":")
+    if not username:
+        raise ValueError(f"{shown}: no user name before the @")
+    return unquote(username), Secret(unquote(password)) if colon else None

@@ -1,0 +1,137 @@
+"""Streams on loops that complete operations (Windows Proactor), with the loop's own ``sock_`` calls."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from px.net.io_loop import IoLoop
+from px.net.stream import READ_BYTES, OwnedSocket, closed_here, timed_out
+
+
+class CompletionStream(OwnedSocket):
+    """A stream on a loop that completes operations (Windows Proactor).
+
+    A receive once begun is never cancelled, for bytes could be lost with it: it stays under way, and
+    the next read takes its result. That is also how an idle connection's end is noticed.
+    """
+
+    __slots__ = ("_receiving", "_waiting")
+
+    def __init__(self, sock: socket.socket, io_loop: IoLoop, peer: str = "") -> None:
+        super().__init__(sock, io_loop, peer)
+        self._receiving: asyncio.Task[bytes] | None = None
+        self._waiting: set[asyncio.Future[object]] = set()
+        io_loop.watch(self)
+
+    async def read(self) -> bytes:
+        """Return what has come; empty at the end. See `Stream.read`."""
+        if self._unread:
+            return self.take_unread()
+        if self._ended:
+            return b""
+        if self.is_closed:
+            raise closed_here()
+        receiving = self._begin_receiving()
+        await self._wait_for(receiving)
+        self._receiving = None
+        try:
+            data = receiving.result()
+        except OSError:
+            self._ended = True
+            raise
+        self._ended = not data
+        return data
+
+    def _begin_receiving(self) -> asyncio.Task[bytes]:
+        if self._receiving is None:
+            self._receiving = self._loop.create_task(self._receive())
+        return self._receiving
+
+    async def _receive(self) -> bytes:
+        try:
+            data = await self._loop.sock_recv(self.sock, READ_BYTES)
+        finally:
+            if not self._waiting:
+                self._loop.call_soon(self._report_idle_input)
+        return data
+
+    async def _wait_for(self, operation: asyncio.Task[bytes] | asyncio.Task[None]) -> None:
+        """Wait for an operation that stays under way when this wait ends early."""
+        waiter: asyncio.Future[object] = self._loop.create_future()
+
+        def wake(_: object) -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        operation.add_done_callback(wake)
+        self._waiting.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiting.discard(waiter)
+            operation.remove_done_callback(wake)
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Return when the kernel has taken all of it. See `Stream.write`."""
+        if self.is_closed:
+            raise closed_here()
+        sending = self._loop.create_task(self._loop.sock_sendall(self.sock, data))
+        try:
+            await self._wait_for(sending)
+        except BaseException:
+            sending.cancel()
+            raise
+        sending.result()
+
+    async def write_eof(self) -> None:
+        """Send the end of the stream. See `Stream.write_eof`."""
+        self.shut_down_writing()
+
+    def watch_idle(self) -> None:
+        """Watch for input while nobody reads. See `Stream.watch_idle`."""
+        if self._unread or self._ended or (self._receiving is not None and self._receiving.done()):
+            self._report_idle_input()
+        elif not self.is_closed:
+            self._begin_receiving()
+
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to read. See `Stream.is_quiet`."""
+        return not (self._unread or self._ended or (self._receiving is not None and self._receiving.done()))
+
+    def has_ended(self) -> bool:
+        """Whether the peer has ended the stream. See `Stream.has_ended`."""
+        if self._unread or self._ended:
+            return not self._unread
+        receiving = self._receiving
+        if receiving is None or not receiving.done() or receiving.cancelled():
+            return False
+        return receiving.exception() is not None or not receiving.result()
+
+    def expire(self) -> None:
+        """The deadline passed: whoever waits gets a TimeoutError."""
+        self._wake_with(timed_out())
+
+    def _wake_with(self, error: OSError) -> None:
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+    def close(self) -> None:
+        """Close at once. See `Stream.close`."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._io_loop.unwatch(self)
+        self.on_idle_input = None
+        if self._receiving is not None:
+            self._receiving.cancel()
+            self._receiving.add_done_callback(_consume_result)
+        self.sock.close()
+        self._wake_with(closed_here())
+
+
+def _consume_result(task: asyncio.Task[bytes]) -> None:
+    """Nobody reads any more: an error of the last receive is no news."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,124 @@
+"""Opens TCP connections: all addresses of a host raced, as RFC 8305 has it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Sequence
+
+from px.core.errors import UnreachableError
+from px.net.completion_stream import CompletionStream
+from px.net.io_loop import IoLoop
+from px.net.resolver import Resolver
+from px.net.socket_stream import SocketStream, open_stream
+
+#: RFC 8305 5: the next address gets its chance when the one before has been silent for this long.
+ATTEMPT_DELAY_SECONDS = 0.25
+
+
+class Dialer:
+    """Connects to hosts.
+
+    Args:
+        io_loop: Of the streams it opens.
+        resolver: Of the names.
+        timeout_seconds: For the connects to all addresses together.
+    """
+
+    def __init__(self, io_loop: IoLoop, resolver: Resolver, timeout_seconds: float) -> None:
+        self._io_loop = io_loop
+        self._resolver = resolver
+        self._timeout_seconds = timeout_seconds
+
+    async def connect(self, host: str, port: int) -> SocketStream | CompletionStream:
+        """Return a stream to the first address that answers.
+
+        Raises:
+            UnreachableError: The name is unknown, or no address answers in time.
+        """
+        addresses = await self._resolver.resolve(host)
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                sock = await _race(interleave_families(addresses), port)
+        except TimeoutError:
+            raise UnreachableError(
+                f"There was no answer within {self._timeout_seconds:g} s.",
+                status=504,
+                proxy_status="connection_timeout",
+            ) from None
+        except OSError as error:
+            raise UnreachableError(_say_error(error), proxy_status="connection_refused") from error
+        return open_stream(sock, self._io_loop, f"{host}:{port}")
+
+    def __repr__(self) -> str:
+        return f"<Dialer timeout={self._timeout_seconds:g}s>"
+
+
+def interleave_families(addresses: Sequence[str]) -> list[str]:
+    """Alternate IPv6 and IPv4, beginning with the family preferred by the system (RFC 8305 4)."""
+    first = [address for address in addresses if (":" in address) == (":" in addresses[0])]
+    second = [address for address in addresses if address not in first]
+    ordered: list[str] = []
+    while first or second:
+        ordered += first[:1] + second[:1]
+        first, second = first[1:], second[1:]
+    return ordered
+
+
+async def _race(addresses: Sequence[str], port: int) -> socket.socket:
+    """Start a connect every so often, at once when one fails; the first that stands wins."""
+    if len(addresses) == 1:
+        return await _connect(addresses[0], port)
+    waiting = list(addresses)
+    running: set[asyncio.Task[socket.socket]] = set()
+    failure: OSError = OSError("no address")
+    try:
+        while waiting or running:
+            if waiting:
+                running.add(asyncio.create_task(_connect(waiting.pop(0), port)))
+            delay = ATTEMPT_DELAY_SECONDS if waiting else None
+            done, running = await asyncio.wait(running, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = task.exception()
+                if error is None:
+                    _close_late(done - {task})
+                    return task.result()
+                if not isinstance(error, OSError):
+                    raise error
+                failure = error
+    finally:
+        for task in running:
+            task.cancel()
+            task.add_done_callback(lambda late: _close_late({late}))
+    raise failure
+
+
+def _close_late(tasks: set[asyncio.Task[socket.socket]]) -> None:
+    """A connect that stood after the race was won is not needed."""
+    for task in tasks:
+        if not task.cancelled() and task.exception() is None:
+            task.result().close()
+
+
+async def _connect(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _say_error(error: OSError) -> str:
+    said = {
+        errno.ECONNREFUSED: "The connection was refused: nothing listens there.",
+        errno.ENETUNREACH: "There is no network that leads there.",
+        errno.EHOSTUNREACH: "The network does not find that host.",
+        errno.ECONNRESET: "The connection was reset.",
+        errno.ETIMEDOUT: "There was no answer.",
+    }
+    return said.get(error.errno or 0) or f"The system says: {error.strerror or error}."

@@ -1,0 +1,406 @@
+"""Takes one request to the next hop and brings the head of its answer: connections, logins, replays.
+
+The order of work::
+
+    a connection: bound to the client > kept by the pool > dialled
+      -> the request with the credentials that can be foreseen
+         (a body waits where a 407 is certain: HEAD goes first; where one is possible: Expect: 100-continue)
+      -> 407: what `LoginAttempt` says, on this connection or a fresh one
+      -> closed without a byte: once more on a fresh connection, where RFC 9110 9.2.2 calls that safe
+      -> any other answer: done
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from px.core.errors import (
+    BadResponseError,
+    HopTimeoutError,
+    LoginError,
+    PxError,
+    UpstreamSilentError,
+)
+from px.core.head import ResponseHead
+from px.core.head_format import format_request
+from px.core.login_parts import RequestLine
+from px.core.upstream_auth import LoginAttempt
+from px.core.upstream_login import Method
+from px.net.connection import ClosedBeforeAnswerError, Connection, Hop
+from px.net.message import Answer, OnInterim, Request
+from px.net.pool import PoolKey
+from px.net.relay import BrokenStreamError
+from px.net.stream import Stream
+
+if TYPE_CHECKING:
+    from px.net.exchanger import Exchanger
+
+#: An origin's answer may take this long (SPEC 5).
+ANSWER_SECONDS = 300.0
+#: How long a body waits for a 100 that may never come (RFC 9110 10.1.1).
+CONTINUE_SECONDS = 1.0
+#: More connections for one request mean that something plays ping-pong.
+MAX_CONNECTIONS = 10
+#: RFC 9110 9.2.2; and CONNECT, which reaches an origin only by what is sent through it.
+REPEATABLE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE", b"CONNECT"))
+
+#: 1xx before the final answer; a few are common, a flood keeps everybody busy.
+MAX_INTERIMS = 64
+
+_OF_A_BODY = frozenset((b"content-length", b"transfer-encoding", b"trailer", b"expect"))
+_CONTINUE = 100
+_LOGIN_REQUIRED = 407
+
+_BOUND_METHODS = [method for method in Method if method.is_bound_to_connection]
+
+_LOGGER = logging.getLogger("px.login")
+
+
+class Exchange:
+    """One request at one hop; see the module.
+
+    Args:
+        shared: What all exchanges share.
+        hop: The next hop.
+        request: To send.
+        on_interim: Called with each 1xx that is the client's (RFC 9110 15.2).
+        verifies_after: Of a login that only tells if the secret is good: the methods refused before it.
+    """
+
+    def __init__(
+        self,
+        shared: Exchanger,
+        hop: Hop,
+        request: Request,
+        on_interim: OnInterim,
+        *,
+        verifies_after: Sequence[Method] | None = None,
+    ) -> None:
+        self._shared = shared
+        self._hop = hop
+        self._request = request
+        self._on_interim = on_interim
+        self._is_verification = verifies_after is not None
+        self._bound: Connection | None = None
+        self._connection: Connection | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._is_probed = False
+        self._is_body_held = False
+        self._attempt: LoginAttempt | None = None
+        if hop.login is not None:
+            turn = shared.turns.for_identity(hop.login.source.identity.key)
+            self._attempt = LoginAttempt(hop.login, self._line(), turn, verifies_after=verifies_after)
+
+    def _line(self) -> RequestLine:
+        head = self._request.head
+        target = head.authority.to_bytes().decode("ascii")
+        return RequestLine(head.method, self._request.target_at(self._hop), target)
+
+    async def run(self, bound: Connection | None = None) -> Answer:
+        """Go on until there is an answer; see `px.net.exchanger.Exchanger.exchange`.
+
+        Args:
+            bound: The connection that belongs to this client alone.
+        """
+        self._bound = bound
+        try:
+            if self._attempt is not None:
+                self._attempt.check_target()  # before a kept connection is taken, which would be lost
+            return await self._find_answer(bound)
+        except BaseException:
+            await self._abandon()
+            raise
+        finally:
+            if self._attempt is not None:
+                self._attempt.close()
+
+    @property
+    def has_kept_connection(self) -> bool:
+        """Whether a connection is kept that may serve the request."""
+        return any(map(self._shared.pool.has, self._keys()))
+
+    @property
+    def awaits_verdict(self) -> bool:
+        """Whether a token is out whose answer says if the secret is good."""
+        return self._attempt is not None and self._attempt.awaits_verdict
+
+    async def _find_answer(self, bound: Connection | None) -> Answer:
+        if self._attempt is not None:
+            self._attempt.check_target()
+        connection = bound or self._take_kept()
+        if self._attempt is not None and connection is None:
+            self._attempt.check_identity()
+        for _ in range(MAX_CONNECTIONS):
+            self._connection = connection or await self._shared.dial(self._hop)
+            answer = await self._talk(self._connection)
+            if answer is not None:
+                return answer
+            await self._abandon()
+            connection = None
+        raise BadResponseError(f"The {self._hop.name} let nothing through on {MAX_CONNECTIONS} connections.")
+
+    def _take_kept(self) -> Connection | None:
+        """Take a kept connection: one that is logged in before one that is not."""
+        taken = map(self._shared.pool.take, self._keys())
+        return next((connection for connection in taken if connection is not None), None)
+
+    def _keys(self) -> Iterator[PoolKey]:
+        """What kept connections may serve this request, best first; a verification wants a fresh one."""
+        login, hop = self._hop.login, self._hop.key
+        if self._is_verification:
+            return
+        if login is not None:
+            for method in _BOUND_METHODS:
+                yield PoolKey(hop, method.name, login.source.identity.key)
+        yield PoolKey(hop)
+
+    async def _talk(self, connection: Connection) -> Answer | None:
+        """Send the request until it is answered; None: again on a fresh connection."""
+        credentials = await self._first_credentials(connection)
+        while True:
+            is_probe = self._needs_probe(connection, credentials)
+            was_used = connection.answers > 0
+            try:
+                head = await self._send(connection, credentials, is_probe=is_probe)
+            except ClosedBeforeAnswerError:
+                if not self._may_repeat(was_used=was_used):
+                    raise
+                return None
+            if head.status != _LOGIN_REQUIRED or self._attempt is None:
+                self._receive_answer(connection, head)
+                if not is_probe:
+                    return Answer(connection, head, self._take_upload(), is_body_held=self._is_body_held)
+                self._is_probed, credentials = True, None
+                if not head.keep_alive:
+                    return None
+                continue
+            credentials = await self._answer_407(connection, head, is_probe=is_probe)
+            if credentials is None:
+                return None
+
+    async def _first_credentials(self, connection: Connection) -> bytes | None:
+        if self._attempt is None:
+            return None
+        method, bindings = connection.logged_in_by, connection.channel_bindings
+        return await self._attempt.first_credentials(method, bindings)
+
+    def _needs_probe(self, connection: Connection, credentials: bytes | None) -> bool:
+        """Whether a 407 is so likely that a HEAD of the same target goes before the body."""
+        body, attempt = self._request.body, self._attempt
+        if body.is_empty or attempt is None or self._is_probed:
+            return False
+        if credentials is not None:
+            return not attempt.may_reach_origin
+        is_sure = connection.logged_in_by is not None or attempt.login.is_open
+        is_sure = is_sure and self._line().target not in attempt.login.interrupted
+        return not (is_sure or body.is_small)
+
+    def _may_repeat(self, *, was_used: bool) -> bool:
+        """The connection closed without a byte: whether the request may be sent again on a fresh one."""
+        attempt, request = self._attempt, self._request
+        if self._bound is not None or not request.body.can_replay:
+            return False
+        in_handshake = attempt is not None and not attempt.may_reach_origin
+        if attempt is not None:
+            attempt.receive_break()
+        return in_handshake or (was_used and request.head.method in REPEATABLE_METHODS)
+
+    async def _send(
+        self, connection: Connection, credentials: bytes | None, *, is_probe: bool
+    ) -> ResponseHead:
+        """Send one message and return the final head of its answer."""
+        request, stream = self._request, connection.stream
+        waits = not is_probe and self._needs_continue(credentials)
+        wire = self._format(credentials, is_probe=is_probe, expects=waits)
+        ready = b"" if is_probe or request.body.is_empty else request.body.take_ready()
+        stream.deadline = self._shared.io_loop.now() + ANSWER_SECONDS
+        with contextlib.suppress(OSError):  # it may have answered before it closed: reading tells
+            await stream.write(wire + ready if ready and not waits else wire)
+        method = b"HEAD" if is_probe else request.head.method
+        self._is_body_held = waits
+        if waits:
+            if (early := await self._wait_for_continue(connection, method)) is not None:
+                return early
+            self._is_body_held = False
+        if waits or ready is None:
+            self._begin_upload(stream)
+        stream.deadline = self._shared.io_loop.now() + self._answer_seconds()
+        return await self._read_final(connection, method)
+
+    def _needs_continue(self, credentials: bytes | None) -> bool:
+        """Whether a 407 is possible that would interrupt a body which cannot be replayed."""
+        body, attempt = self._request.body, self._attempt
+        if credentials is None or attempt is None or body.is_empty or body.is_small:
+            return False
+        return not (attempt.method is Method.BASIC and attempt.login.has_logged_in)
+
+    def _format(self, credentials: bytes | None, *, is_probe: bool, expects: bool) -> bytes:
+        request, hop = self._request, self._hop
+        set_fields = [*request.set_fields]
+        if credentials is not None:
+            set_fields.append((b"Proxy-Authorization", credentials))
+        if expects:
+            set_fields.append((b"Expect", b"100-continue"))
+        head = replace(request.head, method=b"HEAD") if is_probe else request.head
+        return format_request(
+            head,
+            request.target_at(hop),
+            host=request.head.authority.to_host_field(request.head.scheme),
+            via=request.via,
+            drop=_OF_A_BODY if is_probe else frozenset(),
+            set_fields=set_fields,
+            keep_proxy_authorization=hop.is_upstream and self._attempt is None,
+        )
+
+    def _answer_seconds(self) -> float:
+        attempt, socktimeout = self._attempt, self._shared.socktimeout
+        if attempt is None:
+            return ANSWER_SECONDS
+        if not attempt.may_reach_origin:
+            return socktimeout
+        return ANSWER_SECONDS if attempt.login.is_known else socktimeout / 2  # the rest is for `is_alive`
+
+    async def _wait_for_continue(self, connection: Connection, method: bytes) -> ResponseHead | None:
+        """Return a final answer that came in place of the 100, else None: the body may go."""
+        connection.stream.deadline = self._shared.io_loop.now() + CONTINUE_SECONDS
+        try:
+            while (head := await connection.read_response(method)).is_interim:
+                if head.status == _CONTINUE:
+                    if self._request.head.expects_continue:
+                        await self._on_interim(head)
+                    return None
+                await self._on_interim(head)
+        except TimeoutError:
+            return None
+        return head
+
+    def _begin_upload(self, stream: Stream) -> None:
+        self._upload = asyncio.create_task(self._request.body.send_to(stream))
+        self._upload.add_done_callback(lambda upload: self._end_upload(upload, stream))
+
+    def _end_upload(self, upload: asyncio.Task[None], stream: Stream) -> None:
+        """The time for the answer begins; but an upload that failed at the client's side needs none."""
+        error = None if upload.cancelled() else upload.exception()
+        if self._upload is not upload:  # the answer was earlier
+            return
+        if error is None:
+            stream.deadline = self._shared.io_loop.now() + self._answer_seconds()
+        elif not (isinstance(error, BrokenStreamError) and error.stream is stream):
+            stream.close()
+
+    async def _read_final(self, connection: Connection, method: bytes) -> ResponseHead:
+        try:
+            for _ in range(MAX_INTERIMS):
+                head = await self._read_head(connection, method)
+                if not head.is_interim:
+                    return head
+                if head.status != _CONTINUE or self._request.head.expects_continue:
+                    await self._on_interim(head)
+                connection.stream.deadline = self._shared.io_loop.now() + ANSWER_SECONDS
+        except TimeoutError:
+            raise self._say_silent() from None
+        except PxError:
+            self._raise_upload_error(connection.stream)
+            raise
+        raise BadResponseError(f"The {self._hop.name} sends interim answers without end.")
+
+    async def _read_head(self, connection: Connection, method: bytes) -> ResponseHead:
+        """Read a head; if an upstream that is not known yet is slow, find out whether it is there at all."""
+        try:
+            return await connection.read_response(method)
+        except TimeoutError:
+            if self._attempt is None or self._attempt.login.is_known or not self._attempt.may_reach_origin:
+                raise
+            if not await self._shared.is_alive(self._hop):
+                raise UpstreamSilentError(
+                    f"The {self._hop.name} accepts connections and says nothing.",
+                    "Check --proxy: perhaps something else listens there.",
+                    status=504,
+                    proxy_status="http_response_timeout",
+                ) from None
+            connection.stream.deadline = self._shared.io_loop.now() + ANSWER_SECONDS
+            return await connection.read_response(method)
+
+    def _raise_upload_error(self, stream: Stream) -> None:
+        upload = self._upload
+        if upload is not None and upload.done() and not upload.cancelled():
+            error = upload.exception()
+            if error is not None and not (isinstance(error, BrokenStreamError) and error.stream is stream):
+                raise error
+
+    def _say_silent(self) -> PxError:
+        attempt, name = self._attempt, f"The {self._hop.name}"
+        if attempt is None or attempt.may_reach_origin:
+            cause = f"{name} gave no answer within {ANSWER_SECONDS:g} s."
+            return HopTimeoutError(cause, "The site or the upstream is overloaded; try again later.")
+        return UpstreamSilentError(
+            f"{name} did not go on with the login within {self._shared.socktimeout:g} s.",
+            "If the upstream is only slow, raise --socktimeout.",
+            status=504,
+            proxy_status="http_response_timeout",
+        )
+
+    def _receive_answer(self, connection: Connection, head: ResponseHead) -> None:
+        attempt = self._attempt
+        if attempt is not None:
+            if attempt.awaits_verdict and attempt.method is not None:
+                who, how = attempt.login.source.identity.name, attempt.method.value
+                _LOGGER.debug("%s let %s in by %s", self._hop.name, who, how)
+            info = head.value(b"proxy-authentication-info")
+            connection.logged_in_by = attempt.receive_answer(info) or connection.logged_in_by
+
+    async def _answer_407(
+        self, connection: Connection, head: ResponseHead, *, is_probe: bool
+    ) -> bytes | None:
+        """Return the credentials that answer a 407 on this connection; None: begin again on a fresh one."""
+        assert self._attempt is not None  # noqa: S101 - the caller looked
+        connection.logged_in_by = None
+        body_went = is_probe or await self._stop_upload()
+        try:
+            connection.stream.deadline = self._shared.io_loop.now() + self._shared.socktimeout
+            can_continue = await connection.drain(head) and body_went
+        except (BadResponseError, TimeoutError):
+            can_continue = False
+        if self._attempt.may_reach_origin and not self._may_be_lost(connection, is_probe=is_probe):
+            can_continue = False
+        values, bindings = head.values(b"proxy-authenticate"), connection.channel_bindings
+        credentials = await self._attempt.receive_407(values, bindings, can_continue=can_continue)
+        if not self._request.body.can_replay:
+            self._attempt.login.note_interrupted(self._line().target)
+            raise LoginError(
+                f"The {self._hop.name} asked for a login in the middle of a long upload.",
+                "Send it again: Px is ready for the login now.",
+            )
+        return credentials
+
+    def _may_be_lost(self, connection: Connection, *, is_probe: bool) -> bool:
+        """Whether the request may go over a connection that the upstream perhaps closes now, after its 407.
+
+        If it does, nobody can tell whether the request arrived; see `_may_repeat`.
+        """
+        return is_probe or connection is self._bound or self._request.head.method in REPEATABLE_METHODS
+
+    async def _stop_upload(self) -> bool:
+        """End the upload; return whether the whole body had gone (else the connection is of no more use)."""
+        upload, self._upload = self._upload, None
+        if upload is None:
+            return self._request.body.is_empty or self._request.body.is_complete
+        upload.cancel()
+        await asyncio.wait([upload])
+        return not upload.cancelled() and upload.exception() is None
+
+    def _take_upload(self) -> asyncio.Task[None] | None:
+        upload, self._upload = self._upload, None
+        return upload
+
+    async def _abandon(self) -> None:
+        """Let go of the connection and of the upload over it."""
+        await self._stop_upload()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,62 @@
+"""A request on its way out, and the answer that comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from px.core.head import RequestHead, ResponseHead
+from px.net.connection import Connection, Hop
+from px.net.request_body import RequestBody
+
+#: Called with each 1xx that is the client's.
+OnInterim = Callable[[ResponseHead], Awaitable[None]]
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A request on its way.
+
+    Attributes:
+        head: As the client sent it.
+        body: As the client sends it.
+        via: Value of the Via field to add, or None.
+        set_fields: Fields that Px sets for its user (User-Agent), or counts down (Max-Forwards).
+        is_bound: The client logs a connection in to the origin: it must not be shared.
+    """
+
+    head: RequestHead
+    body: RequestBody
+    via: bytes | None
+    set_fields: tuple[tuple[bytes, bytes], ...] = ()
+    is_bound: bool = False
+
+    def target_at(self, hop: Hop) -> bytes:
+        """Return the request-target in the form that the hop wants (RFC 9112 3.2)."""
+        if self.head.method == b"CONNECT":
+            return self.head.authority.to_bytes()
+        return self.head.target if hop.is_upstream else self.head.origin_target
+
+
+@dataclass(slots=True, eq=False)
+class Answer:
+    """A final answer's head, and the connection its body comes over.
+
+    Attributes:
+        connection: Leased until `Exchange` users put it back or close it.
+        head: As the hop sent it.
+        upload: The rest of the request's body, still on its way (an early answer); or None.
+        is_through: Whether all of the answer's body has been read.
+        is_body_held: It came in place of a 100: the hop may still wait for the request's body.
+    """
+
+    connection: Connection
+    head: ResponseHead
+    upload: asyncio.Task[None] | None = None
+    is_through: bool = False
+    is_body_held: bool = False
+
+
+async def ignore_interim(_: ResponseHead) -> None:
+    """Where nobody waits for a 1xx: clients of HTTP/1.0 do not know them, Px does not need them."""

@@ -1,0 +1,114 @@
+"""Sends a request on its way: the routes in order, the next one when a hop cannot be reached."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from px.core.errors import ClientError, UnreachableError
+from px.core.head import parse_response
+from px.core.route import Direct, Route
+from px.core.target import Authority
+from px.net.connection import Connection, Hop
+from px.net.exchanger import Exchanger
+from px.net.message import Answer, OnInterim, Request
+from px.net.pool import Pool
+
+_LOGGER = logging.getLogger("px.outbound")
+
+
+class Router(Protocol):
+    """Tells where a request goes; implemented in `px.routing`."""
+
+    async def routes_for(self, target: Authority) -> Sequence[Route]:
+        """Return the routes to try, in order; at least one.
+
+        Raises:
+            ForbiddenError: There is none.
+            UnreachableError: A look-up that decides failed.
+        """
+
+    def report(self, route: Route, *, is_reachable: bool) -> None:
+        """Learn whether the hop of a route could be reached."""
+
+
+class Outbound:
+    """Where all requests leave Px.
+
+    Args:
+        router: Of the requests.
+        exchanger: Talks to one hop.
+        pool: Of kept connections.
+        hop_for: The hop of an upstream's route.
+    """
+
+    def __init__(
+        self, router: Router, exchanger: Exchanger, pool: Pool, hop_for: Callable[[Route], Hop]
+    ) -> None:
+        self._router = router
+        self._exchanger = exchanger
+        self._pool = pool
+        self._hop_for = hop_for
+
+    async def send(self, request: Request, on_interim: OnInterim, bound: Connection | None = None) -> Answer:
+        """Return the answer of the first hop that can be reached.
+
+        Args:
+            request: To send.
+            on_interim: Called with each 1xx that is the client's.
+            bound: The connection that belongs to this client alone, used where it goes the same way.
+
+        Raises:
+            PxError: As `Exchanger.exchange`; of several routes the last one's.
+        """
+        io_loop = self._exchanger.io_loop
+        latest = io_loop.now() + 2 * self._exchanger.socktimeout
+        failure: UnreachableError | None = None
+        for route in await self._router.routes_for(request.head.authority):
+            if failure is not None and (io_loop.now() > latest or not request.body.can_replay):
+                break
+            try:
+                answer = await self._send_by(route, request, on_interim, bound)
+            except UnreachableError as error:
+                _LOGGER.warning("%s", error.cause)
+                self._router.report(route, is_reachable=False)
+                failure = error
+            else:
+                self._router.report(route, is_reachable=True)
+                return answer
+        assert failure is not None  # noqa: S101 - there is at least one route
+        raise failure
+
+    async def _send_by(
+        self, route: Route, request: Request, on_interim: OnInterim, bound: Connection | None
+    ) -> Answer:
+        if isinstance(route, Direct):
+            hop = _origin_hop(request)
+            if request.head.method == b"CONNECT":
+                return Answer(await self._exchanger.dial(hop), _TUNNEL_OPEN)
+        else:
+            hop = self._hop_for(route)
+        if bound is not None and bound.hop.key != hop.key:
+            bound = None
+        return await self._exchanger.exchange(hop, request, on_interim, bound)
+
+    def keep(self, connection: Connection) -> None:
+        """Keep a connection for the next request."""
+        self._pool.put(connection)
+
+
+_TUNNEL_OPEN = parse_response(b"HTTP/1.1 200 Connection established\r\n\r\n", b"CONNECT")
+
+
+def _origin_hop(request: Request) -> Hop:
+    authority = request.head.authority
+    if request.head.method != b"CONNECT" and request.head.scheme != b"http":
+        scheme = request.head.scheme.decode("ascii")
+        raise ClientError(
+            f"Px does not speak {scheme} itself, and {authority.host} is reached without an upstream.",
+            "For https, use a client that opens a tunnel (CONNECT), as all common ones do.",
+            status=501,
+        )
+    name = authority.to_bytes().decode("ascii")
+    return Hop(name=f"origin {name}", key=f"direct {name}", host=authority.host, port=authority.port)

@@ -1,0 +1,111 @@
+"""Looks names up in threads, and remembers the answers for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from px.core.errors import UnreachableError
+
+#: `getaddrinfo` does not tell a record's time to live: long enough for a burst, short enough for a move.
+KEEP_SECONDS = 30.0
+KEEP_FAILURE_SECONDS = 3.0
+MAX_NAMES = 1024
+
+Run = Callable[..., Awaitable[list[str]]]
+
+
+class _Answer(NamedTuple):
+    addresses: tuple[str, ...]
+    failure: str
+    until: float
+
+
+class Resolver:
+    """Names to addresses.
+
+    Args:
+        run: Calls a blocking function in a thread, bounded in time (`px.net.offload.Offload.run`).
+        now: Current time in seconds, monotonic.
+    """
+
+    def __init__(self, run: Run, now: Callable[[], float]) -> None:
+        self._run = run
+        self._now = now
+        self._answers: dict[str, _Answer] = {}
+        self._under_way: dict[str, asyncio.Task[_Answer]] = {}
+
+    async def resolve(self, host: str) -> tuple[str, ...]:
+        """Return the addresses of a host, in the system's order of preference; at least one.
+
+        Raises:
+            UnreachableError: No such name, or the name server did not answer in time.
+        """
+        if is_ip_address(host):
+            return (host,)
+        answer = self._answers.get(host)
+        if answer is None or answer.until <= self._now():
+            answer = await self._look_up_once(host)
+        if not answer.addresses:
+            raise UnreachableError(
+                f"The name {host} could not be resolved: {answer.failure}.",
+                "Check the spelling of the name, the network and the name server (DNS).",
+                proxy_status="dns_error",
+            )
+        return answer.addresses
+
+    async def _look_up_once(self, host: str) -> _Answer:
+        """All who ask for one name at the same time share one look-up."""
+        task = self._under_way.get(host)
+        if task is None:
+            task = asyncio.create_task(self._look_up(host))
+            self._under_way[host] = task
+            task.add_done_callback(lambda _: self._under_way.pop(host, None))
+        return await asyncio.shield(task)
+
+    async def _look_up(self, host: str) -> _Answer:
+        try:
+            addresses = tuple(await self._run(_get_addresses, host))
+            answer = _Answer(addresses, "", self._now() + KEEP_SECONDS)
+        except TimeoutError:
+            answer = _failure("the name server did not answer in time", self._now())
+        except (OSError, UnicodeError) as error:
+            answer = _failure(_say_failure(error), self._now())
+        while len(self._answers) >= MAX_NAMES:
+            del self._answers[next(iter(self._answers))]
+        self._answers[host] = answer
+        return answer
+
+    def forget(self) -> None:
+        """Forget all answers: the network has changed."""
+        self._answers.clear()
+
+    def __repr__(self) -> str:
+        return f"<Resolver names={len(self._answers)} under_way={len(self._under_way)}>"
+
+
+def _failure(reason: str, now: float) -> _Answer:
+    return _Answer((), reason, now + KEEP_FAILURE_SECONDS)
+
+
+def _say_failure(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):
+        return "it is not a valid host name"
+    return (error.strerror or str(error)).lower()
+
+
+def _get_addresses(host: str) -> list[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def is_ip_address(host: str) -> bool:
+    """Whether a host is written as an IPv4 or IPv6 address."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,399 @@
+"""One client connection, from its first request to its end: the order of work.
+
+A request's life, in `Session._serve`::
+
+    read its head -> answer it here (loop, TRACE and OPTIONS at their last hop)
+      -> `Outbound.send`: route, connection, login -> the answer's head
+      -> a tunnel (CONNECT, 101): relay until both directions end
+      -> else the body streams to the client -> both connections kept, or closed
+
+`PxError` is caught once, here: nothing sent to the client yet, and it becomes a page; else the connection
+is closed, for there is no other way to say in the middle of a body that it is broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from functools import partial
+
+from px.core.connection_login import carries_connection_login, offers_connection_login
+from px.core.errors import BadRequestError, BadResponseError, LoopError, PxError
+from px.core.framing import FramingKind
+from px.core.head import (
+    RequestHead,
+    ResponseHead,
+    check_head_size,
+    find_head_end,
+    parse_request,
+)
+from px.core.head_format import format_response
+from px.core.own_answer import format_error, format_options, format_trace, max_forwards
+from px.core.request_log import RequestLog
+from px.core.target import TargetForm
+from px.net.answer_body import AnswerBody
+from px.net.connection import Connection
+from px.net.io_loop import NEVER
+from px.net.message import Answer, Request, ignore_interim
+from px.net.relay import BrokenStreamError, relay
+from px.net.request_body import STALL_SECONDS, RequestBody
+from px.net.service import Service
+from px.net.stream import Stream
+
+HEAD_SECONDS = 30.0
+KEEP_ALIVE_SECONDS = 75.0
+#: How long a client that is told off may go on sending before the connection is cut: a reset would
+#: destroy the answer on its way (RFC 9112 9.6).
+LINGER_SECONDS = 2.0
+#: How long a request goes on whose client has ended its direction.
+HANG_UP_SECONDS = 5.0
+#: How long the end of a request's body may come after the end of its answer.
+LATE_UPLOAD_SECONDS = 1.0
+
+_SWITCHING_PROTOCOLS = 101
+_UNAUTHORIZED = 401
+_DECODED = frozenset((b"transfer-encoding", b"trailer"))
+
+_LOGGER = logging.getLogger("px.session")
+
+
+class Session:
+    """Serves one client connection.
+
+    Args:
+        client: Its stream.
+        service: What all sessions share.
+        name: Short, unique in this process: the id in logs.
+    """
+
+    def __init__(self, client: Stream, service: Service, name: str) -> None:
+        self._client = client
+        self._service = service
+        self._io_loop = service.io_loop
+        self._name = name
+        self._requests = 0
+        self._bound: Connection | None = None
+        self._is_answering = False
+        self._is_ending = False
+        self._log = RequestLog(_LOGGER, name)
+        #: Whether it waits for a request: nothing is lost when it is closed now.
+        self.is_idle = True
+
+    async def run(self) -> None:
+        """Serve requests until one side has enough."""
+        try:
+            while await self._serve_next() and not self._is_ending:
+                pass
+        except OSError as error:
+            self._log.debug("ended: %s", error)
+        finally:
+            self.close()
+
+    def end(self) -> None:
+        """End after the request under way, if there is one."""
+        self._is_ending = True
+        if self.is_idle:
+            self.close()
+
+    def close(self) -> None:
+        """Close the client's connection and what belongs to it alone."""
+        self._client.close()
+        if self._bound is not None:
+            self._bound.close()
+            self._bound = None
+
+    async def _serve_next(self) -> bool:
+        """Serve one request; return whether the client may send another."""
+        head: RequestHead | None = None
+        self._is_answering = False
+        try:
+            head = await self._read_head()
+            if head is None:
+                return False
+            self.is_idle = False
+            self._begin_log(head)
+            return await self._serve(head)
+        except PxError as error:
+            if self._is_answering:
+                self._log.warning("answer cut off: %s", error.cause)
+                self._client.reset()  # its end would look like the body's, where only that tells (RFC 9112 8)
+                return False
+            return await self._send_error(error, head)
+
+    async def _read_head(self) -> RequestHead | None:
+        """Return the next request's head; None when the client has no more to say."""
+        client, received = self._client, b""
+        self.is_idle = True
+        self._watch_bound()
+        client.deadline = self._io_loop.now() + (KEEP_ALIVE_SECONDS if self._requests else HEAD_SECONDS)
+        while (end := find_head_end(received)) < 0:
+            if received:
+                check_head_size(received)
+            try:
+                data = await client.read()
+            except TimeoutError:
+                if not received:
+                    return None
+                raise BadRequestError(
+                    f"The head of the request was not complete after {HEAD_SECONDS:g} s.",
+                    status=408,
+                    proxy_status="http_request_error",
+                ) from None
+            if not data:
+                return None
+            if not received:
+                client.deadline = self._io_loop.now() + HEAD_SECONDS
+            received += data
+        client.deadline = NEVER
+        client.unread(received[end:])
+        self._requests += 1
+        return parse_request(received[:end])
+
+    def _begin_log(self, head: RequestHead) -> None:
+        if _LOGGER.isEnabledFor(logging.DEBUG):
+            self._log = RequestLog(_LOGGER, f"{self._name}.{self._requests}")
+            self._log.debug("%s %s from %s", head.method.decode(), head.authority, self._client.peer)
+
+    async def _serve(self, head: RequestHead) -> bool:
+        if (own := self._answer_here(head)) is not None:
+            return await self._write_own(own, keep=_may_keep(head))
+        request = self._make_request(head)
+        request.body.take_ready()  # what is malformed at once goes nowhere
+        answer = await self._send(request)
+        self._log.debug("%d from %s", answer.head.status, answer.connection.hop.name)
+        try:
+            if _opens_tunnel(head, answer.head):
+                await self._tunnel(head, answer)
+                return False
+            keep = await self._pass_answer(request, answer)
+        finally:
+            await self._end_answer(answer)
+        if not keep:
+            await self._linger()
+        return keep
+
+    async def _send(self, request: Request) -> Answer:
+        """Send a request on its way, unless its client hangs up meanwhile.
+
+        A client that only ended its own direction may still read: it gets some time for its answer.
+        """
+        outbound, client = self._service.outbound, self._client
+        on_interim = self._send_interim if request.head.minor_version else ignore_interim
+        try:
+            async with asyncio.timeout(None) as patience:
+                request.body.call_when_read(partial(self._watch_client, patience))
+                return await outbound.send(request, on_interim, self._lend_bound())
+        except TimeoutError as error:
+            raise BrokenStreamError(client, ConnectionResetError("the client hung up")) from error
+        finally:
+            request.body.call_when_read(None)
+            client.on_idle_input = None
+
+    def _watch_client(self, patience: asyncio.Timeout) -> None:
+        self._client.on_idle_input = partial(self._notice_hang_up, patience)
+        self._client.watch_idle()
+
+    def _notice_hang_up(self, patience: asyncio.Timeout) -> None:
+        if self._client.has_ended():
+            patience.reschedule(self._io_loop.now() + HANG_UP_SECONDS)
+
+    def _answer_here(self, head: RequestHead) -> bytes | None:
+        """Return the answer to what must not be passed on, if it is that."""
+        service = self._service
+        if head.form in (TargetForm.ORIGIN, TargetForm.ASTERISK):
+            raise BadRequestError(
+                "This is Px, a proxy. It serves no pages of its own at this address.",
+                "Use it as the proxy of your programs: set http_proxy and https_proxy to"
+                f" http://{head.authority.to_bytes().decode('ascii')}.",
+            )
+        if service.is_own(head.authority) or any(service.pseudonym in via for via in head.values(b"via")):
+            raise LoopError(
+                f"The request for {head.authority.host} came back to Px: a proxy setting points in a circle.",
+                "The upstream of Px (--proxy) must not be Px itself, nor a proxy that uses Px.",
+            )
+        if head.method in (b"TRACE", b"OPTIONS") and max_forwards(head) == 0:
+            keeps = _may_keep(head)
+            return (
+                format_trace(head, keep_alive=keeps)
+                if head.method == b"TRACE"
+                else format_options(keep_alive=keeps)
+            )
+        return None
+
+    def _make_request(self, head: RequestHead) -> Request:
+        service, set_fields = self._service, []
+        if service.useragent:
+            set_fields.append((b"User-Agent", service.useragent))
+        if head.method in (b"TRACE", b"OPTIONS") and (forwards := max_forwards(head)) is not None:
+            set_fields.append((b"Max-Forwards", b"%d" % (forwards - 1)))
+        return Request(
+            head,
+            RequestBody(self._client, head.framing, self._io_loop),
+            self._via(head.minor_version),
+            tuple(set_fields),
+            is_bound=carries_connection_login(head),
+        )
+
+    def _via(self, minor_version: int) -> bytes | None:
+        return b"1.%d %b" % (minor_version, self._service.pseudonym) if self._service.sends_via else None
+
+    def _lend_bound(self) -> Connection | None:
+        """Return the connection that belongs to this client alone, for the next request."""
+        if self._bound is not None:
+            self._bound.stream.on_idle_input = None
+        return self._bound
+
+    def _watch_bound(self) -> None:
+        """Close the client's connection when the one that belongs to it ends."""
+        if self._bound is not None and not self._bound.stream.is_closed:
+            self._bound.stream.on_idle_input = self._client.close
+            self._bound.stream.watch_idle()
+
+    async def _send_interim(self, head: ResponseHead) -> None:
+        """Pass a 1xx on."""
+        self._client.deadline = self._io_loop.now() + STALL_SECONDS
+        await self._write(format_response(head, via=self._via(head.minor_version)))
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            await self._client.write(data)
+        except OSError as error:
+            raise BrokenStreamError(self._client, error) from error
+
+    async def _tunnel(self, head: RequestHead, answer: Answer) -> None:
+        self._client.deadline = self._io_loop.now() + STALL_SECONDS
+        if head.method == b"CONNECT":
+            await self._write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        elif head.upgrade is None:
+            raise BadResponseError(
+                f"The {answer.connection.hop.name} switched protocols without being asked."
+            )
+        else:
+            await self._write(self._format_head(answer, keep=True, minor_version=1))
+        try:
+            carried = await relay(
+                self._client, answer.connection.stream, self._io_loop, self._service.idle_seconds
+            )
+            self._log.debug("tunnel ended, %d bytes up, %d down", *carried)
+        except BrokenStreamError as error:
+            self._log.debug("tunnel ended: %s at %s", error, error.stream.peer)
+
+    async def _pass_answer(self, request: Request, answer: Answer) -> bool:
+        """Send an answer to the client, its body as it comes; return whether the client may go on."""
+        head, framing = answer.head, answer.head.framing
+        decodes = framing.kind is FramingKind.CHUNKED and request.head.minor_version == 0
+        self._bind(request, answer)
+        keep = (
+            request.head.keep_alive
+            and not decodes
+            and framing.kind is not FramingKind.CLOSE
+            and not (self._is_ending or answer.is_body_held or self._has_sent_early(request.head))
+            and (self._bound is not answer.connection or head.keep_alive)
+        )
+        body = AnswerBody(answer.connection, framing, decodes=decodes)
+        first = self._format_head(answer, keep=keep, minor_version=request.head.minor_version)
+        first += body.take_ready()
+        self._client.deadline = self._io_loop.now() + STALL_SECONDS
+        self._is_answering = True
+        await self._write(first)
+        await body.pass_to(self._client, self._io_loop)
+        answer.is_through = True
+        return await self._finish_upload(request, answer) and keep
+
+    def _format_head(self, answer: Answer, *, keep: bool, minor_version: int) -> bytes:
+        """Return the answer's head for a client of HTTP/1.`minor_version`."""
+        head = answer.head
+        set_fields = []
+        connection = b"close" if not keep else b"keep-alive" if minor_version == 0 else b""
+        if head.status == _UNAUTHORIZED and offers_connection_login(head):
+            set_fields.append((b"Proxy-Support", b"Session-Based-Authentication"))  # RFC 4559 6
+        return format_response(
+            head,
+            via=self._via(head.minor_version),
+            connection=connection,
+            drop=_DECODED if minor_version == 0 else frozenset(),
+            set_fields=set_fields,
+            keep_proxy_authenticate=not self._service.logs_in,
+        )
+
+    async def _finish_upload(self, request: Request, answer: Answer) -> bool:
+        """The answer is through; return whether the request's body is, too."""
+        if answer.upload is not None:
+            timeout = LATE_UPLOAD_SECONDS if request.body.is_complete else 0
+            await asyncio.wait([answer.upload], timeout=timeout)
+        return request.body.is_complete
+
+    def _bind(self, request: Request, answer: Answer) -> None:
+        """Give the client a connection of its own from its first connection-bound login on."""
+        connection = answer.connection
+        is_login = request.is_bound or (connection.hop.is_upstream and not self._service.logs_in)
+        offers = answer.head.status == _UNAUTHORIZED and offers_connection_login(answer.head)
+        is_lost = self._bound is not None and self._bound.stream.is_closed
+        if (is_login or offers or is_lost) and self._bound is not connection:
+            if self._bound is not None:
+                self._bound.close()
+            self._bound = connection
+
+    async def _end_answer(self, answer: Answer) -> None:
+        """Keep the connection for another request if it is between two, else close it."""
+        connection, upload = answer.connection, answer.upload
+        is_clean = not answer.is_body_held and (
+            upload is None or (upload.done() and not upload.cancelled() and upload.exception() is None)
+        )
+        if upload is not None and not upload.done():
+            upload.cancel()
+            await asyncio.wait([upload])
+        if not (is_clean and answer.head.keep_alive and answer.is_through):
+            connection.close()
+        elif connection is not self._bound:
+            self._service.outbound.keep(connection)
+
+    async def _send_error(self, error: PxError, head: RequestHead | None) -> bool:
+        """Answer with the failure; return whether the client may go on."""
+        self._log.warning("%d %s", error.status, error.cause)
+        is_bound_lost = self._bound is not None and self._bound.stream.is_closed
+        keep = (
+            head is not None
+            and _may_keep(head)
+            and not (is_bound_lost or self._has_sent_early(head) or isinstance(error, BadRequestError))
+        )
+        return await self._write_own(format_error(error, head, keep_alive=keep), keep=keep)
+
+    def _has_sent_early(self, head: RequestHead) -> bool:
+        """Whether the client began to use a tunnel that it does not get: those bytes are no request."""
+        if head.method != b"CONNECT":
+            return False
+        early = self._client.take_unread()
+        self._client.unread(early)
+        return bool(early)
+
+    async def _write_own(self, answer: bytes, *, keep: bool) -> bool:
+        self._client.deadline = self._io_loop.now() + LINGER_SECONDS
+        await self._write(answer)
+        if not keep:
+            await self._linger()
+        return keep
+
+    async def _linger(self) -> None:
+        """Let the client read its answer before the connection goes."""
+        client = self._client
+        await client.write_eof()
+        client.deadline = self._io_loop.now() + LINGER_SECONDS
+        with contextlib.suppress(OSError):
+            while await client.read():
+                pass
+
+    def __repr__(self) -> str:
+        return f"<Session {self._name} requests={self._requests} {'idle' if self.is_idle else 'busy'}>"
+
+
+def _may_keep(head: RequestHead) -> bool:
+    """Whether a client that gets an answer of Px's own can send another request after it."""
+    return head.keep_alive and head.framing.kind is FramingKind.NONE
+
+
+def _opens_tunnel(head: RequestHead, answer: ResponseHead) -> bool:
+    if answer.status == _SWITCHING_PROTOCOLS:
+        return True
+    return head.method == b"CONNECT" and 200 <= answer.status < 300  # noqa: PLR2004 - RFC 9110 9.3.6

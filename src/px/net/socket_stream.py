@@ -1,0 +1,208 @@
+"""Streams on loops that watch descriptors (Linux, macOS).
+
+A `SocketStream` registers its reader once, for life. The callback receives at once and wakes the one task
+that waits; with nobody waiting it unregisters, and the kernel's buffer fills: that is the back-pressure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from px.net.completion_stream import CompletionStream
+from px.net.io_loop import IoLoop
+from px.net.stream import READ_BYTES, OwnedSocket, closed_here, timed_out
+
+
+class SocketStream(OwnedSocket):
+    """A stream on a loop that watches descriptors."""
+
+    __slots__ = ("_fd", "_is_registered", "_on_readable", "_reading", "_writing")
+
+    def __init__(self, sock: socket.socket, io_loop: IoLoop, peer: str = "") -> None:
+        super().__init__(sock, io_loop, peer)
+        self._fd = sock.fileno()
+        self._is_registered = False
+        self._on_readable: Callable[[], None] = self._receive
+        self._reading: asyncio.Future[bytes] | None = None
+        self._writing: asyncio.Future[None] | None = None
+        io_loop.watch(self)
+
+    async def read(self) -> bytes:
+        """Return what has come; empty at the end. See `Stream.read`."""
+        if self._unread:
+            return self.take_unread()
+        if self._ended:
+            return b""
+        if self.is_closed:
+            raise closed_here()
+        waiter: asyncio.Future[bytes] = self._loop.create_future()
+        self._reading = waiter
+        if not self._is_registered:
+            self._register()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.unread(waiter.result())  # it came just before the reader was cancelled
+            raise
+        finally:
+            self._reading = None
+
+    def _register(self) -> None:
+        self._loop.add_reader(self._fd, self._readable)
+        self._is_registered = True
+
+    def _unregister(self) -> None:
+        if self._is_registered:
+            self._loop.remove_reader(self._fd)
+            self._is_registered = False
+
+    def _readable(self) -> None:
+        self._on_readable()
+
+    def _receive(self) -> None:
+        waiter = self._reading
+        if waiter is None or waiter.done():
+            self._unregister()
+            self._report_idle_input()
+            return
+        try:
+            count = self.sock.recv_into(self._io_loop.receive_buffer, READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._ended = True
+            self._unregister()
+            waiter.set_exception(error)
+            return
+        if not count:
+            self._ended = True
+            self._unregister()
+        waiter.set_result(bytes(self._io_loop.receive_buffer[:count]))
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Return when the kernel has taken all of it. See `Stream.write`."""
+        sent = self.write_now(data)
+        if sent == len(data):
+            return
+        rest = memoryview(data)[sent:]
+        while rest:
+            await self._wait_writable()
+            rest = rest[self.write_now(rest) :]
+
+    def write_now(self, data: bytes | memoryview) -> int:
+        """Send what the kernel takes without waiting; return the number of bytes taken.
+
+        Raises:
+            OSError: The connection broke.
+        """
+        if self.is_closed:
+            raise closed_here()
+        try:
+            return self.sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+    async def _wait_writable(self) -> None:
+        if self.is_closed:
+            raise closed_here()
+        waiter = self._writing = self._loop.create_future()
+        self._loop.add_writer(self._fd, self._wake_writer)
+        try:
+            await waiter
+        finally:
+            self._writing = None
+            if not self.is_closed:
+                self._loop.remove_writer(self._fd)
+
+    def _wake_writer(self) -> None:
+        if self._writing is not None and not self._writing.done():
+            self._writing.set_result(None)
+
+    async def write_eof(self) -> None:
+        """Send the end of the stream. See `Stream.write_eof`."""
+        self.shut_down_writing()
+
+    def watch_idle(self) -> None:
+        """Watch for input while nobody reads. See `Stream.watch_idle`."""
+        if self._unread or self._ended:
+            self._report_idle_input()
+        elif not self._is_registered and not self.is_closed:
+            self._register()
+
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to read. See `Stream.is_quiet`."""
+        return not (self._unread or self._ended) and self._peek() is None
+
+    def has_ended(self) -> bool:
+        """Whether the peer has ended the stream. See `Stream.has_ended`."""
+        if self._unread or self._ended:
+            return not self._unread
+        return self._peek() == b""
+
+    def _peek(self) -> bytes | None:
+        """Return the next byte, which stays there; empty at the end, or when broken; None for nothing yet."""
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            return b""
+
+    def divert(self, on_readable: Callable[[], None] | None) -> None:
+        """Have a callback called whenever the socket is readable, in place of reads; None ends that.
+
+        The callback receives from `sock` itself. `pause` and `resume` stop and go on.
+        """
+        self._on_readable = on_readable or self._receive
+        if on_readable is None:
+            self._unregister()
+        else:
+            self.resume()
+
+    def pause(self) -> None:
+        """Receive no more for now: back-pressure."""
+        self._unregister()
+
+    def resume(self) -> None:
+        """Receive again."""
+        if not self._is_registered and not self.is_closed:
+            self._register()
+
+    def on_writable(self, callback: Callable[[], None] | None) -> None:
+        """Have a callback called whenever the socket takes bytes again; None ends that."""
+        if self.is_closed:
+            return
+        if callback is None:
+            self._loop.remove_writer(self._fd)
+        else:
+            self._loop.add_writer(self._fd, callback)
+
+    def expire(self) -> None:
+        """The deadline passed: whoever waits gets a TimeoutError."""
+        for waiter in (self._reading, self._writing):
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(timed_out())
+
+    def close(self) -> None:
+        """Close at once. See `Stream.close`."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._unregister()
+        self._loop.remove_writer(self._fd)
+        self._io_loop.unwatch(self)
+        self.on_idle_input = None
+        self.sock.close()
+        for waiter in (self._reading, self._writing):
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(closed_here())
+
+
+def open_stream(sock: socket.socket, io_loop: IoLoop, peer: str = "") -> SocketStream | CompletionStream:
+    """Wrap a connected socket in the kind of stream that the running loop supports."""
+    watches_descriptors = isinstance(io_loop.loop, asyncio.SelectorEventLoop)
+    kind = SocketStream if watches_descriptors else CompletionStream
+    return kind(sock, io_loop, peer)

@@ -1,0 +1,114 @@
+"""Texts of options to values. Each parser raises ValueError with a reason fit for a person."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+
+from px.core.auth_policy import POLICY_NAMES, AuthPolicy
+from px.core.hostrules import HostRules
+from px.core.secret import Secret
+
+_NTHASH = re.compile(r"[0-9A-Fa-f]{32}")
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+
+
+def closest(word: str, known: Sequence[str]) -> str:
+    """Return the known word that `word` was probably meant to be, or an empty text."""
+    import difflib  # noqa: PLC0415 - needed on the way to an error only
+
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.7)), "")
+
+
+def parse_boolean(text: str) -> bool:
+    """Read 0 or 1, and what else people write for it."""
+    word = text.strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError("neither 0 nor 1")
+    return word in _TRUE
+
+
+def parse_text(text: str) -> str:
+    """Read any text."""
+    return text.strip()
+
+
+def parse_printable(text: str) -> str:
+    """Read the value of a header field."""
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("has characters that cannot stand in a header field")
+    return text.strip()
+
+
+def parse_username(text: str) -> str:
+    r"""Read ``DOMAIN\user``, ``user@REALM`` or a bare user name."""
+    if ":" in text or not text.isprintable():
+        raise ValueError("has a colon, or a character that cannot be seen; a password does not belong there")
+    return text.strip()
+
+
+def parse_integer(text: str, *, low: int, high: int) -> int:
+    """Read a decimal number."""
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdigit()) or not low <= int(digits) <= high:
+        raise ValueError(f"not a number from {low} to {high}")
+    return int(digits)
+
+
+def parse_seconds(text: str, *, is_zero_valid: bool) -> float:
+    """Read seconds, with or without a fraction."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError("not a number") from None
+    if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not is_zero_valid):
+        raise ValueError("out of range")
+    return seconds
+
+
+def parse_listen(text: str) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Read a comma list of addresses of this machine."""
+    entries = [entry.strip() for entry in text.split(",") if entry.strip()]
+    if not entries:
+        raise ValueError("empty: nobody could reach Px")
+    return tuple(dict.fromkeys(_parse_listen_address(entry) for entry in entries))
+
+
+def _parse_listen_address(entry: str) -> IPv4Address | IPv6Address:
+    try:
+        return ip_address(entry.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise ValueError(f"{entry!r} is no IP address") from None
+
+
+def parse_allow(text: str) -> HostRules:
+    """Read rules about clients."""
+    rules = HostRules.parse(text, names=False)
+    if not rules:
+        raise ValueError("empty: nobody could use Px")
+    return rules
+
+
+def parse_auth(text: str) -> AuthPolicy:
+    """Read the name of a login policy."""
+    try:
+        return AuthPolicy.parse(text)
+    except ValueError as error:
+        close = closest(text.strip().upper(), POLICY_NAMES)
+        raise ValueError(f"{error}; did you mean {close}?" if close else str(error)) from None
+
+
+def parse_secret(text: str) -> Secret | None:
+    """Wrap a secret, as it is."""
+    return Secret(text) if text else None
+
+
+def parse_nthash(text: str) -> Secret | None:
+    """Read an NT hash."""
+    if text and not _NTHASH.fullmatch(text.strip()):
+        raise ValueError("not 32 hexadecimal digits")
+    return parse_secret(text.strip().lower())

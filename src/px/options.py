@@ -1,0 +1,352 @@
+"""The one table of options and actions.
+
+The command line, the environment, ``.env``, px.ini, ``--help`` and docs/options.md are all made from
+`OPTIONS` and `ACTIONS`; an option's name is its flag, its key in px.ini and its field in
+`px.config.Settings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from px.core.host import MAX_PORT
+from px.core.hostrules import HostRules
+from px.core.route import parse_upstreams
+from px.option_values import (
+    parse_allow,
+    parse_auth,
+    parse_boolean,
+    parse_integer,
+    parse_listen,
+    parse_nthash,
+    parse_printable,
+    parse_seconds,
+    parse_secret,
+    parse_text,
+    parse_username,
+)
+
+#: Parses an option's text; raises ValueError with a reason fit for a person.
+Parse = Callable[[str], object]
+
+MAX_LOG: Final = 5
+MAX_THREADS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One setting.
+
+    Attributes:
+        name: Field of `Settings`; the flag is ``--name``, unless `is_flag` is False.
+        group: Heading in the help.
+        section: Section of px.ini, empty where px.ini has no such key.
+        key: Key in px.ini, and after ``PX_`` in the environment; empty where there is neither.
+        default: Text of the default, parsed like any other.
+        metavar: What the value is called in the help; empty for booleans.
+        valid: What is valid, to end the sentence "valid is: ...".
+        help: What the option does, for --help and the documentation.
+        parse: Text to value.
+        parse_flag: The same for the command line, where it is stricter there.
+        is_boolean: Whether the bare flag means 1.
+        is_flag: Whether the option exists on the command line; secrets do not.
+        is_empty_meant: Whether an empty text is a value of its own, and not "not given".
+        hides: Whether a text may hold a secret and must not be shown in an error.
+        aliases: Other names of the flag, and of the environment variable after ``PX_``.
+    """
+
+    name: str
+    group: str
+    section: str = ""
+    key: str = ""
+    default: str = ""
+    metavar: str = ""
+    valid: str
+    help: str
+    parse: Parse
+    parse_flag: Parse | None = None
+    is_boolean: bool = False
+    is_flag: bool = True
+    is_empty_meant: bool = False
+    hides: Callable[[str], bool] = lambda _: False
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """``--name``."""
+        return f"--{self.name}"
+
+    @property
+    def ini_name(self) -> str:
+        """``section:key``, or empty."""
+        return f"{self.section}:{self.key}" if self.section else ""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Environment variables, the official one first."""
+        if not self.key:
+            return ()
+        return tuple(dict.fromkeys(f"PX_{name.upper()}" for name in (self.key, self.name, *self.aliases)))
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something to do instead of serving."""
+
+    name: str
+    help: str
+    aliases: tuple[str, ...] = ()
+
+
+PROXY: Final = "Proxy"
+LOGIN: Final = "Login"
+SETTINGS: Final = "Settings"
+LOGGING: Final = "Logging"
+GROUPS: Final = (PROXY, LOGIN, SETTINGS, LOGGING)
+
+ACTIONS: Final = (
+    Action(
+        "demo",
+        "Start Px and an NTLM-protected upstream in one process, send a request through both and explain "
+        "each step. Needs no network and ends by itself.",
+    ),
+    Action("version", "Print the version."),
+    Action("help", "Print this help.", ("h",)),
+)
+
+OPTIONS: Final = (
+    Option(
+        name="config",
+        group=PROXY,
+        key="config",
+        metavar="FILE",
+        valid="the path of an existing file",
+        help="File to read the configuration from. By default the first px.ini found: in the working "
+        "directory, in your configuration directory, beside the executable.",
+        parse=parse_text,
+    ),
+    Option(
+        name="proxy",
+        group=PROXY,
+        section="proxy",
+        key="server",
+        metavar="LIST",
+        valid="a comma separated list of [http://|https://]host[:port]",
+        help="Upstream proxies, comma separated: [scheme://]host[:port], scheme http (the default, "
+        "port 80) or https (port 443), an IPv6 address in brackets. Used in order: the first that works, "
+        "then stay with it. In px.ini or the environment user:password@ before the host is that upstream's "
+        "own login.",
+        parse=parse_upstreams,
+        parse_flag=partial(parse_upstreams, with_identity=False),
+        hides=lambda text: "@" in text,
+        aliases=("server",),
+    ),
+    Option(
+        name="listen",
+        group=PROXY,
+        section="proxy",
+        key="listen",
+        default="127.0.0.1",
+        metavar="LIST",
+        valid="a comma separated list of IP addresses",
+        help="Addresses of this machine to listen on, comma separated, IPv4 and IPv6.",
+        parse=parse_listen,
+    ),
+    Option(
+        name="port",
+        group=PROXY,
+        section="proxy",
+        key="port",
+        default="3128",
+        metavar="PORT",
+        valid=f"a port number, 1 to {MAX_PORT}",
+        help="Port to listen on.",
+        parse=partial(parse_integer, low=1, high=MAX_PORT),
+    ),
+    Option(
+        name="allow",
+        group=PROXY,
+        section="proxy",
+        key="allow",
+        default="*.*.*.*",
+        metavar="LIST",
+        valid="addresses (10.1.2.3), globs (10.1.*.*), ranges (10.1.2.1-10.1.2.9), networks (10.0.0.0/8)",
+        help="Clients that may use Px: addresses (127.0.0.1), globs (192.168.0.*), ranges "
+        "(192.168.0.1-192.168.0.255), networks (192.168.0.1/24), IPv4 and IPv6. *.*.*.* is everybody, "
+        "over IPv6 too.",
+        parse=parse_allow,
+        is_empty_meant=True,
+    ),
+    Option(
+        name="noproxy",
+        group=PROXY,
+        section="proxy",
+        key="noproxy",
+        metavar="LIST",
+        valid="addresses, globs, ranges, networks; host, .domain, *.domain, host:port, <local>, *",
+        help="Targets to connect to directly, without an upstream: the forms of --allow, and names: host or "
+        ".domain (with everything below), *.domain (below only), host:port, <local> (names without a dot), "
+        "* (everything, as is 0.0.0.0/0). Separated by comma, semicolon or space. With noproxy, proxy may be "
+        "empty: Px is then a regular proxy for what matches and refuses the rest.",
+        parse=partial(HostRules.parse, names=True),
+    ),
+    Option(
+        name="useragent",
+        group=PROXY,
+        section="proxy",
+        key="useragent",
+        metavar="TEXT",
+        valid="printable ASCII characters",
+        help="User-Agent to send instead of the client's own.",
+        parse=parse_printable,
+    ),
+    Option(
+        name="via",
+        group=PROXY,
+        section="proxy",
+        key="via",
+        default="1",
+        valid="0 or 1",
+        help="Whether requests and answers get a Via field. --via=0: they do not.",
+        parse=parse_boolean,
+        is_boolean=True,
+    ),
+    Option(
+        name="username",
+        group=LOGIN,
+        section="proxy",
+        key="username",
+        metavar="USER",
+        valid="DOMAIN\\user or user@REALM",
+        help="Whom to log in as: DOMAIN\\user or user@REALM. Empty: the user logged in to this machine.",
+        parse=parse_username,
+        hides=lambda text: ":" in text,
+    ),
+    Option(
+        name="auth",
+        group=LOGIN,
+        section="proxy",
+        key="auth",
+        default="ANY",
+        metavar="POLICY",
+        valid="ANY, ANYSAFE, NONE, a scheme (NEGOTIATE, KERBEROS, NTLM, DIGEST, BASIC), "
+        "or that with NO, ONLY, SAFENO before it",
+        help="Login schemes that may be used: ANY, ANYSAFE (all but Basic), NEGOTIATE (Kerberos, else NTLM "
+        "inside), KERBEROS, NTLM, DIGEST, BASIC, NONE (the client logs in end to end). A prefix "
+        "before a scheme: NO (any but it), ONLY (it alone), SAFENO (ANYSAFE without it).",
+        parse=parse_auth,
+    ),
+    Option(
+        name="password",
+        group=LOGIN,
+        key="password",
+        metavar="TEXT",
+        valid="a text",
+        help="Password of --username.",
+        parse=parse_secret,
+        is_flag=False,
+        hides=lambda _: True,
+    ),
+    Option(
+        name="nthash",
+        group=LOGIN,
+        section="proxy",
+        key="nthash",
+        metavar="HASH",
+        valid="32 hexadecimal digits",
+        help="NT hash of that password: enough for NTLM. Guard it like the password.",
+        parse=parse_nthash,
+        is_flag=False,
+        hides=lambda _: True,
+    ),
+    Option(
+        name="threads",
+        group=SETTINGS,
+        section="settings",
+        key="threads",
+        default="5",
+        metavar="N",
+        valid=f"a number from 1 to {MAX_THREADS}; fewer than 3 counts as 3",
+        help="Threads for what blocks (Kerberos, name look-ups), never one per connection. At least 3.",
+        parse=partial(parse_integer, low=1, high=MAX_THREADS),
+    ),
+    Option(
+        name="idle",
+        group=SETTINGS,
+        section="settings",
+        key="idle",
+        default="30",
+        metavar="SECONDS",
+        valid="seconds, 0 (for ever) or more",
+        help="Seconds that a tunnel (CONNECT, WebSocket) may be silent before it is closed; 0: for ever.",
+        parse=partial(parse_seconds, is_zero_valid=True),
+    ),
+    Option(
+        name="socktimeout",
+        group=SETTINGS,
+        section="settings",
+        key="socktimeout",
+        default="5",
+        metavar="SECONDS",
+        valid="seconds, more than 0, fractions too",
+        help="Seconds to wait for a name look-up, a connection, TLS, or the upstream's answer to a login "
+        "step.",
+        parse=partial(parse_seconds, is_zero_valid=False),
+    ),
+    Option(
+        name="foreground",
+        group=SETTINGS,
+        section="settings",
+        key="foreground",
+        default="0",
+        valid="0 or 1",
+        help="Stay at the console: write to it and end with Ctrl-C.",
+        parse=parse_boolean,
+        is_boolean=True,
+    ),
+    Option(
+        name="debug",
+        group=LOGGING,
+        default="0",
+        valid="0 or 1",
+        help="Log to a file in the working directory, overwritten at start; the same as --log=2.",
+        parse=parse_boolean,
+        is_boolean=True,
+    ),
+    Option(
+        name="uniqlog",
+        group=LOGGING,
+        default="0",
+        valid="0 or 1",
+        help="Log to a file with a name of its own, so that nothing is overwritten; the same as --log=3.",
+        parse=parse_boolean,
+        is_boolean=True,
+    ),
+    Option(
+        name="verbose",
+        group=LOGGING,
+        default="0",
+        valid="0 or 1",
+        help="Log to the terminal, besides a file if one was asked for; alone the same as --log=4. "
+        "Implies --foreground.",
+        parse=parse_boolean,
+        is_boolean=True,
+    ),
+    Option(
+        name="log",
+        group=LOGGING,
+        section="settings",
+        key="log",
+        default="0",
+        metavar="N",
+        valid=f"a number from 0 to {MAX_LOG}",
+        help="0: off. 1, 2: a file in the working directory, overwritten at start. 3: there, with a unique "
+        "name. 4: the terminal. 5: a file in your state directory. A crash always leaves a log.",
+        parse=partial(parse_integer, low=0, high=MAX_LOG),
+    ),
+)
+
+OPTION_BY_NAME: Final = {option.name: option for option in OPTIONS}

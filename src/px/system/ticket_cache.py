@@ -1,0 +1,36 @@
+"""Notices that a ticket cache changed (kinit, kdestroy), without reading it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+_FILE_KINDS = ("FILE", "WRFILE")
+
+
+def stamp_cache(name: str, now: float) -> object:
+    """Return a value that differs once the ticket cache has changed.
+
+    A file is judged by its identity, time and size. For other kinds (KCM, KEYRING, DIR, API), which cannot
+    be watched, the value changes every second.
+
+    Args:
+        name: As Kerberos writes it: ``FILE:/tmp/krb5cc_1000``, ``KCM:1000``, or a bare path.
+        now: Seconds on a clock that never goes back.
+    """
+    kind, separator, rest = name.partition(":")
+    if separator and kind not in _FILE_KINDS:
+        return name, int(now)
+    try:
+        status = Path(rest if separator else name).stat()
+    except OSError:
+        return name, None
+    return name, (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def mark_cache(name: str) -> str:
+    """Return a short text that differs once a ticket file has changed; empty for other kinds of cache."""
+    kind, separator, _ = name.partition(":")
+    if separator and kind not in _FILE_KINDS:
+        return ""
+    return hashlib.sha256(repr(stamp_cache(name, 0)).encode()).hexdigest()[:8]

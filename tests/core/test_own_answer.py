@@ -1,0 +1,80 @@
+"""Px's own answers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from px.core.errors import ForbiddenError, LoginBlockedError, PxError
+from px.core.head import parse_request
+from px.core.own_answer import format_error, format_options, format_trace, max_forwards
+
+#: RFC 8941 4.2: an item (a token) with parameters, each a token or a string of printable ASCII.
+_PROXY_STATUS = re.compile(rb'px; error=[a-z_]+; details="(?:[ !#-\[\]-~]|\\["\\])*"')
+
+
+def head_of(*fields: bytes, method: bytes = b"GET"):
+    lines = b"".join(field + b"\r\n" for field in fields)
+    return parse_request(b"%b http://o/p HTTP/1.1\r\nHost: o\r\n%b\r\n" % (method, lines))
+
+
+@pytest.mark.parametrize(
+    "cause", ["plain", 'a "quoted" \\ name', "grün <script>alert(1)</script>", "line\r\nX-Evil: 1", "\0\x7f"]
+)
+def test_proxy_status_is_a_structured_field_whatever_the_cause(cause: str) -> None:
+    answer = format_error(PxError(cause), None, keep_alive=False)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert len(lines) == 6
+    (status,) = [line for line in lines if line.startswith(b"Proxy-Status: ")]
+    assert _PROXY_STATUS.fullmatch(status.removeprefix(b"Proxy-Status: ")), status
+    assert b"Content-Length: %d" % len(body) in lines
+
+
+def test_a_page_escapes_what_it_shows() -> None:
+    answer = format_error(PxError("<b>&", "<i>"), head_of(b"Accept: text/html"), keep_alive=True)
+    assert b"&lt;b&gt;&amp;" in answer
+    page = answer.partition(b"\r\n\r\n")[2]
+    assert b"<b>" not in page
+    assert b"<i>" not in page
+    assert b"Connection: keep-alive" in answer
+
+
+def test_text_has_cause_and_mend() -> None:
+    answer = format_error(ForbiddenError("No.", "Ask."), head_of(), keep_alive=False)
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert answer.endswith(b"\r\n\r\nPx: 403 Forbidden\nNo.\nAsk.\n")
+
+
+def test_an_answer_to_head_tells_the_length_of_a_body_it_does_not_have() -> None:
+    full = format_error(PxError("No."), head_of(), keep_alive=False)
+    bare = format_error(PxError("No."), head_of(method=b"HEAD"), keep_alive=False)
+    assert bare == full[: full.index(b"\r\n\r\n") + 4]
+
+
+def test_retry_after_is_told() -> None:
+    answer = format_error(LoginBlockedError("Held back.", retry_after=7), None, keep_alive=False)
+    assert b"\r\nRetry-After: 7\r\n" in answer
+
+
+def test_a_status_that_has_no_name_is_no_crash() -> None:
+    assert format_error(PxError("x", status=599), None, keep_alive=False).startswith(b"HTTP/1.1 599 ")
+
+
+def test_a_trace_shows_the_request_without_logins_and_cookies() -> None:
+    head = head_of(b"Cookie: a", b"Authorization: b", b"Proxy-Authorization: c", b"X: d", method=b"TRACE")
+    body = format_trace(head, keep_alive=True).partition(b"\r\n\r\n")[2]
+    assert body == b"TRACE http://o/p HTTP/1.1\r\nHost: o\r\nX: d\r\n\r\n"
+
+
+def test_options_name_the_methods() -> None:
+    assert b"\r\nAllow: GET, HEAD" in format_options(keep_alive=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(b"0", 0), (b"12", 12), (b"-1", None), (b"x", None), (b"9" * 10, None), (b"", None)],
+)
+def test_max_forwards_is_a_number_or_nothing(value: bytes, expected: int | None) -> None:
+    assert max_forwards(head_of(b"Max-Forwards: " + value)) == expected

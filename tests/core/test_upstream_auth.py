@@ -1,0 +1,535 @@
+"""The state machine that answers 407s: every row of its tables."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from px.core.auth_policy import AuthPolicy
+from px.core.errors import (
+    ForbiddenError,
+    LoginBlockedError,
+    LoginError,
+    LoginRefusedError,
+    LoginUnusableError,
+)
+from px.core.lockout import LockoutGuard
+from px.core.login_parts import ProofWantedError, RequestLine
+from px.core.token_source import Identity
+from px.core.upstream_auth import MAX_CHALLENGES, LoginAttempt
+from px.core.upstream_login import DENIED_SECONDS, Method, UpstreamLogin
+from tests.scripted_upstream import digest_challenge, verify_digest
+
+USER, PASSWORD = "DOM\\user", "secret"
+
+
+class Session:
+    """Tokens that tell what they were made from, so that a test can check them."""
+
+    def __init__(self, source: Source, mechanism: str, host: str, bindings: bytes | None) -> None:
+        self.mechanism = mechanism
+        self.is_complete = False
+        self._source = source
+        self._start = f"{mechanism}@{host}/{(bindings or b'-').decode()}"
+
+    async def step(self, challenge: bytes | None) -> bytes:
+        failure = self._source.failures.get(self.mechanism)
+        if failure is not None:
+            raise failure
+        self.is_complete = self.mechanism == "kerberos" or challenge is not None
+        return f"{self._start}:{'first' if challenge is None else challenge.decode()}".encode()
+
+
+class Source:
+    identity = Identity(USER, "dom\\user")
+    secret_mark = "abc"
+
+    def __init__(self, *mechanisms: str) -> None:
+        self.mechanisms = frozenset(mechanisms or ("ntlm", "digest", "basic"))
+        self.failures: dict[str, LoginError] = {}
+
+    def open_session(self, mechanism: str, host: str, channel_bindings: bytes | None) -> Session:
+        return Session(self, mechanism, host, channel_bindings)
+
+    def password_credentials(self) -> tuple[str, str]:
+        return USER, PASSWORD
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.records: dict[str, dict[str, object]] = {}
+
+    def load_record(self, identity_key: str) -> dict[str, object]:
+        return self.records.get(identity_key, {})
+
+    def save_record(self, identity_key: str, fields: dict[str, object] | None) -> None:
+        self.records.pop(identity_key, None)
+        if fields is not None:
+            self.records[identity_key] = fields
+
+
+class Turn:
+    def __init__(self) -> None:
+        self.taken = self.given = 0
+
+    async def take(self, refusals_left: Callable[[], int], *, is_known_good: bool) -> None:
+        self.taken += 1
+
+    def give_back(self) -> None:
+        self.given += 1
+
+
+class Bench:
+    """One upstream, one identity, a clock."""
+
+    def __init__(self, *mechanisms: str, auth: str = "ANY") -> None:
+        self.now = 1000.0
+        self.source = Source(*mechanisms)
+        self.turn = Turn()
+        self.guard = LockoutGuard(Memory(), lambda: self.now)
+        self.login = UpstreamLogin(
+            "http://up:8080",
+            "up",
+            source=self.source,
+            policy=AuthPolicy.parse(auth),
+            guard=self.guard,
+            now=lambda: self.now,
+            make_cnonce=lambda: "cnonce",
+        )
+
+    def attempt(
+        self, target: str = "origin:443", verifies_after: Sequence[Method] | None = None
+    ) -> LoginAttempt:
+        line = RequestLine(b"CONNECT", target.encode(), target)
+        return LoginAttempt(self.login, line, self.turn, verifies_after=verifies_after)
+
+    def proof(self, *refused: Method) -> LoginAttempt:
+        """What settles a doubt, after methods that were refused."""
+        return self.attempt("up:8080", refused)
+
+    async def log_in(self, attempt: LoginAttempt | None = None) -> Method | None:
+        """A cold NTLM login that is accepted."""
+        attempt = attempt or self.attempt()
+        assert await attempt.first_credentials(None, None) in (None, NTLM_1)
+        if attempt.method is None:
+            assert await attempt.receive_407([b"NTLM"], None, can_continue=True) == NTLM_1
+        assert await attempt.receive_407([CHALLENGE], None, can_continue=True) == NTLM_3
+        return attempt.receive_answer()
+
+    async def refuse(self, target: str = "origin:443", *, attempt: LoginAttempt | None = None) -> None:
+        """An NTLM login whose final token is refused."""
+        attempt = attempt or self.attempt(target)
+        if await attempt.first_credentials(None, None) is None:
+            await attempt.receive_407([b"NTLM"], None, can_continue=True)
+        assert await attempt.receive_407([CHALLENGE], None, can_continue=True) == NTLM_3
+        try:
+            await attempt.receive_407([b"NTLM"], None, can_continue=True)
+        finally:
+            attempt.close()
+
+
+def token(text: bytes, scheme: bytes = b"NTLM") -> bytes:
+    return scheme + b" " + b64encode(text)
+
+
+NTLM_1, NTLM_3 = token(b"ntlm@up/-:first"), token(b"ntlm@up/-:challenge")
+CHALLENGE = token(b"challenge")
+
+
+# nothing sent
+
+
+async def test_before_the_first_contact_nothing_is_sent() -> None:
+    bench = Bench()
+    attempt = bench.attempt()
+    assert await attempt.first_credentials(None, None) is None
+    assert attempt.may_reach_origin
+    assert bench.login.offered is None
+    assert bench.turn.taken == 0
+
+
+async def test_an_answer_without_a_login_opens_the_upstream_and_a_407_closes_it() -> None:
+    bench = Bench()
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    assert attempt.receive_answer() is None
+    assert bench.login.is_open is True
+    again = bench.attempt()
+    await again.first_credentials(None, None)
+    await again.receive_407([b"NTLM"], None, can_continue=True)
+    assert (bench.login.is_open, bench.login.is_known) == (False, True)
+
+
+async def test_ntlm_takes_two_tokens_and_binds_the_connection() -> None:
+    bench = Bench()
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    assert await attempt.receive_407([b"NTLM"], b"cb", can_continue=True) == token(b"ntlm@up/cb:first")
+    reaches = [attempt.may_reach_origin]
+    assert await attempt.receive_407([CHALLENGE], b"cb", can_continue=True) == token(b"ntlm@up/cb:challenge")
+    assert [*reaches, attempt.may_reach_origin] == [False, True]
+    assert attempt.receive_answer() is Method.NTLM
+    assert bench.login.has_logged_in
+
+
+async def test_a_known_upstream_gets_the_first_token_at_once() -> None:
+    bench = Bench()
+    await bench.log_in()
+    assert await bench.attempt().first_credentials(None, None) == NTLM_1
+
+
+async def test_a_connection_that_is_logged_in_gets_no_token() -> None:
+    bench = Bench()
+    await bench.log_in()
+    assert await bench.attempt().first_credentials(Method.NTLM, None) is None
+
+
+@pytest.mark.parametrize(
+    ("offers", "auth", "expected"),
+    [
+        ([b"Basic realm=x, NTLM, Negotiate"], "ANY", token(b"kerberos@up/-:first", b"Negotiate")),
+        ([b"Basic realm=x", b"NTLM"], "ANY", token(b"ntlm@up/-:first")),
+        ([b"NTLM", b"Negotiate"], "NTLM", token(b"ntlm@up/-:first")),
+        ([b"Basic realm=x"], "ANY", b"Basic " + b64encode(b"DOM\\user:secret")),
+    ],
+)
+async def test_the_strongest_method_that_is_offered_and_allowed_goes_first(
+    offers: list[bytes], auth: str, expected: bytes
+) -> None:
+    attempt = Bench("kerberos", "ntlm", "digest", "basic", auth=auth).attempt()
+    await attempt.first_credentials(None, None)
+    assert await attempt.receive_407(offers, None, can_continue=True) == expected
+
+
+async def test_kerberos_that_cannot_be_used_gives_way_to_ntlm_and_is_left_alone_for_a_while() -> None:
+    bench = Bench("kerberos", "ntlm")
+    bench.source.failures["kerberos"] = LoginUnusableError("no ticket")
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    first = token(b"ntlm@up/-:first", b"Negotiate")
+    assert await attempt.receive_407([b"Negotiate"], None, can_continue=True) == first
+    del bench.source.failures["kerberos"]
+    assert await bench.attempt().first_credentials(None, None) == first
+    bench.now += 31
+    assert await bench.attempt().first_credentials(None, None) == token(b"kerberos@up/-:first", b"Negotiate")
+
+
+async def test_kerberos_takes_one_token() -> None:
+    bench = Bench("kerberos")
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    await attempt.receive_407([b"Negotiate"], None, can_continue=True)
+    assert attempt.may_reach_origin
+    assert attempt.receive_answer() is Method.KERBEROS
+
+
+async def test_kerberos_that_an_upstream_wants_with_each_request_is_noticed() -> None:
+    bench = Bench("kerberos")
+    for warm in (None, Method.KERBEROS):
+        attempt = bench.attempt()
+        credentials = await attempt.first_credentials(warm, None)
+        if credentials is None:
+            await attempt.receive_407([b"Negotiate"], None, can_continue=True)
+        attempt.receive_answer()
+    assert bench.login.wants_token_each_request
+    assert await bench.attempt().first_credentials(Method.KERBEROS, None) is not None
+
+
+async def test_offers_that_cannot_be_met_are_an_error_that_says_why() -> None:
+    attempt = Bench("ntlm").attempt()
+    await attempt.first_credentials(None, None)
+    with pytest.raises(LoginUnusableError, match="Basic"):
+        await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)
+
+
+async def test_offers_that_cannot_be_met_are_an_error_on_a_closing_connection_too() -> None:
+    attempt = Bench("ntlm").attempt()
+    await attempt.first_credentials(None, None)
+    with pytest.raises(LoginUnusableError):
+        await attempt.receive_407([b"Basic realm=x"], None, can_continue=False)
+
+
+async def test_a_407_that_closes_sends_the_first_token_over_a_fresh_connection() -> None:
+    attempt = Bench().attempt()
+    await attempt.first_credentials(None, None)
+    assert await attempt.receive_407([b"NTLM"], None, can_continue=False) is None
+    assert await attempt.first_credentials(None, None) == NTLM_1
+
+
+# a token that is not final
+
+
+@pytest.mark.parametrize(("values", "can_continue"), [([b"NTLM"], True), ([CHALLENGE], False)])
+async def test_a_handshake_that_does_not_go_on_gives_way_to_the_next_method(
+    values: list[bytes], *, can_continue: bool
+) -> None:
+    bench = Bench()
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    await attempt.receive_407([b"NTLM", b"Basic realm=x"], None, can_continue=True)
+    assert await attempt.receive_407([*values, b"Basic realm=x"], None, can_continue=can_continue) is None
+    assert (await attempt.first_credentials(None, None) or b"").startswith(b"Basic ")
+    assert bench.guard.is_clear(bench.source)
+
+
+async def test_a_broken_challenge_gives_way_and_is_no_refusal() -> None:
+    bench = Bench()
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    await attempt.receive_407([b"NTLM", b"Basic realm=x"], None, can_continue=True)
+    bench.source.failures["ntlm"] = LoginUnusableError("broken challenge")
+    assert await attempt.receive_407([CHALLENGE], None, can_continue=True) is None
+    assert bench.guard.is_clear(bench.source)
+
+
+async def test_a_connection_that_breaks_in_the_handshake_twice_spends_the_method() -> None:
+    attempt = Bench().attempt()
+    await attempt.first_credentials(None, None)
+    await attempt.receive_407([b"NTLM", b"Basic realm=x"], None, can_continue=True)
+    attempt.receive_break()
+    assert await attempt.first_credentials(None, None) == NTLM_1
+    attempt.receive_break()
+    assert (await attempt.first_credentials(None, None) or b"").startswith(b"Basic ")
+
+
+async def test_an_upstream_that_asks_for_ever_is_given_up() -> None:
+    attempt = Bench().attempt()
+    await attempt.first_credentials(None, None)
+    for count in range(MAX_CHALLENGES):
+        value = digest_challenge(f"n{count}", stale=True)
+        assert await attempt.receive_407([value], None, can_continue=True)
+    with pytest.raises(LoginError, match="again and again"):
+        await attempt.receive_407([digest_challenge("last", stale=True)], None, can_continue=True)
+
+
+# Digest
+
+
+def heard(credentials: bytes | None) -> bytes:
+    return b"CONNECT origin:443 HTTP/1.1\r\nProxy-Authorization: " + (credentials or b"") + b"\r\n\r\n"
+
+
+async def test_an_older_nonce_is_used_up_and_that_is_no_refusal() -> None:
+    bench = Bench("digest")
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    said = await attempt.receive_407([digest_challenge("one")], None, can_continue=True)
+    verify_digest(heard(said), nonce="one", nonce_count=1, username=USER, password=PASSWORD)
+    assert attempt.receive_answer() is None
+    later = bench.attempt()
+    said = await later.first_credentials(None, None)
+    verify_digest(heard(said), nonce="one", nonce_count=2, username=USER, password=PASSWORD)
+    said = await later.receive_407([digest_challenge("two")], None, can_continue=True)
+    verify_digest(heard(said), nonce="two", nonce_count=1, username=USER, password=PASSWORD)
+    assert bench.guard.is_clear(bench.source)
+
+
+async def test_a_fresh_nonce_that_is_refused_is_a_refusal() -> None:
+    bench = Bench("digest")
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    await attempt.receive_407([digest_challenge("one")], None, can_continue=True)
+    with pytest.raises(LoginRefusedError):
+        await attempt.receive_407([digest_challenge("two")], None, can_continue=True)
+    assert not bench.guard.is_clear(bench.source)
+    attempt.close()
+    assert await bench.proof().first_credentials(None, None) is None  # the refused nonce is forgotten
+
+
+async def test_the_next_nonce_of_an_answer_is_used() -> None:
+    bench = Bench("digest")
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    await attempt.receive_407([digest_challenge("one")], None, can_continue=True)
+    attempt.receive_answer(b'nextnonce="two", qop=auth')
+    said = await bench.attempt().first_credentials(None, None)
+    verify_digest(heard(said), nonce="two", nonce_count=1, username=USER, password=PASSWORD)
+
+
+async def test_two_attempts_at_once_never_share_a_nonce() -> None:
+    bench = Bench("digest")
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    await attempt.receive_407([digest_challenge("one")], None, can_continue=True)
+    attempt.receive_answer()
+    first, second = bench.attempt(), bench.attempt()
+    assert await first.first_credentials(None, None)
+    assert await second.first_credentials(None, None) is None
+    first.close()
+    assert await bench.attempt().first_credentials(None, None)
+
+
+async def test_digest_of_a_kind_that_cannot_be_computed_is_unusable() -> None:
+    attempt = Bench("digest").attempt()
+    await attempt.first_credentials(None, None)
+    with pytest.raises(LoginUnusableError):
+        await attempt.receive_407([b'Digest realm="x", nonce="y", algorithm=SHA-9'], None, can_continue=True)
+
+
+# a final token
+
+
+async def test_two_refusals_in_a_row_block() -> None:
+    bench = Bench("ntlm")
+    with pytest.raises(LoginRefusedError):
+        await bench.refuse()
+    with pytest.raises(LoginRefusedError):
+        await bench.refuse(attempt=bench.proof(Method.NTLM))
+    with pytest.raises(LoginBlockedError) as caught:
+        await bench.attempt().first_credentials(None, None)
+    assert caught.value.retry_after
+    assert USER in caught.value.cause
+    assert "up:8080" in caught.value.cause
+
+
+async def test_basic_never_follows_a_refusal() -> None:
+    bench = Bench()
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    offers = [b"NTLM", b"Basic realm=x"]
+    await attempt.receive_407(offers, None, can_continue=True)
+    await attempt.receive_407([CHALLENGE], None, can_continue=True)
+    with pytest.raises(LoginRefusedError):
+        await attempt.receive_407(offers, None, can_continue=True)
+    later = bench.proof(Method.NTLM)
+    assert await later.first_credentials(None, None) == NTLM_1
+
+
+async def test_a_refused_basic_may_be_tried_once_more() -> None:
+    bench = Bench("basic")
+    for attempt in (bench.attempt(), bench.proof(Method.BASIC)):
+        if await attempt.first_credentials(None, None) is None:
+            assert await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)
+        with pytest.raises(LoginError):
+            await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)
+    with pytest.raises(LoginBlockedError):
+        await bench.attempt().first_credentials(None, None)
+
+
+async def test_a_password_that_the_kdc_refuses_counts() -> None:
+    bench = Bench("kerberos", "basic")
+    bench.source.failures["kerberos"] = LoginRefusedError("pre-authentication failed")
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    with pytest.raises(LoginRefusedError):
+        await attempt.receive_407([b"Negotiate", b"Basic realm=x"], None, can_continue=True)
+    assert not bench.guard.is_clear(bench.source)
+
+
+async def test_a_refusal_of_a_proven_identity_is_held_against_the_target_for_a_minute() -> None:
+    bench = Bench("ntlm")
+    await bench.log_in()
+    with pytest.raises(ForbiddenError, match="denied:443"):
+        await bench.refuse("denied:443")
+    assert bench.guard.is_clear(bench.source)
+    with pytest.raises(ForbiddenError):
+        await bench.attempt("denied:443").first_credentials(None, None)
+    assert await bench.attempt("other:443").first_credentials(None, None) == NTLM_1
+    bench.now += DENIED_SECONDS
+    assert await bench.attempt("denied:443").first_credentials(None, None) == NTLM_1
+
+
+async def test_a_second_target_refused_counts_only_with_no_login_between() -> None:
+    bench = Bench("ntlm")
+    await bench.log_in()
+    with pytest.raises(ForbiddenError):
+        await bench.refuse("one:443")
+    await bench.log_in()
+    with pytest.raises(ForbiddenError):
+        await bench.refuse("two:443")
+    assert bench.guard.is_clear(bench.source)
+    with pytest.raises(LoginRefusedError):
+        await bench.refuse("three:443")
+    assert not bench.guard.is_clear(bench.source)
+
+
+async def test_a_login_that_works_clears_a_doubt() -> None:
+    bench = Bench("ntlm")
+    with pytest.raises(LoginRefusedError):
+        await bench.refuse()
+    await bench.log_in(bench.proof())
+    assert bench.guard.is_proven(bench.source)
+
+
+async def test_after_a_refusal_the_next_token_is_a_proof() -> None:
+    bench = Bench("ntlm")
+    with pytest.raises(LoginRefusedError, match="by NTLM"):
+        await bench.refuse()
+    with pytest.raises(ProofWantedError) as later:
+        await bench.attempt("other:443").first_credentials(None, None)
+    assert later.value.refused == ()
+    assert await bench.proof().first_credentials(None, None) == NTLM_1
+
+
+async def test_a_proof_goes_by_the_next_method_and_leaves_the_refused_one_alone() -> None:
+    bench = Bench("kerberos", "ntlm")
+    bench.login.offered = frozenset({"negotiate", "ntlm"})
+    bench.guard.receive_refusal(bench.source, "The upstream", Method.KERBEROS.value)
+    proof = bench.proof(Method.KERBEROS, Method.NEGOTIATE_NTLM)
+    assert await bench.log_in(proof) is Method.NTLM
+    assert bench.login.methods() == [Method.NTLM]
+
+
+async def test_an_upstream_that_settles_no_doubt_gets_the_request_itself() -> None:
+    bench = Bench("ntlm")
+    with pytest.raises(LoginRefusedError):
+        await bench.refuse()
+    bench.login.can_verify = False
+    assert await bench.attempt().first_credentials(None, None) == NTLM_1
+
+
+async def test_the_same_target_refused_again_with_no_login_between_counts() -> None:
+    bench = Bench("ntlm")
+    await bench.log_in()
+    with pytest.raises(ForbiddenError):
+        await bench.refuse("denied:443")
+    bench.now += DENIED_SECONDS
+    with pytest.raises(ProofWantedError):
+        await bench.refuse("denied:443")
+    assert not bench.guard.is_clear(bench.source)
+
+
+async def test_two_connections_dropped_in_place_of_a_verdict_count_as_one_refusal() -> None:
+    bench = Bench("ntlm")
+    for is_clear in (True, False):
+        attempt = bench.attempt()
+        if await attempt.first_credentials(None, None) is None:
+            await attempt.receive_407([b"NTLM"], None, can_continue=True)
+        assert await attempt.receive_407([CHALLENGE], None, can_continue=True) == NTLM_3
+        assert attempt.awaits_verdict
+        attempt.receive_break()
+        assert bench.guard.is_clear(bench.source) is is_clear
+
+
+# turns
+
+
+async def test_only_an_unproven_secret_waits_for_its_turn_and_gives_it_back() -> None:
+    bench = Bench("ntlm")
+    await bench.log_in()
+    assert bench.turn.taken == 1
+    assert bench.turn.given >= 1
+    await bench.log_in()
+    assert bench.turn.taken == 1
+
+
+async def test_no_secret_shows_in_a_repr() -> None:
+    bench = Bench()
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)
+    shown = repr(attempt) + repr(bench.login) + repr(bench.guard)
+    assert PASSWORD not in shown
+    assert "Basic" in shown
+
+
+async def test_basic_is_not_believed_where_a_safer_method_has_logged_in() -> None:
+    """An origin may make a 407 up, to have the password sent in clear as far as the upstream."""
+    bench = Bench("ntlm", "basic")
+    await bench.log_in()
+    attempt = bench.attempt()
+    assert await attempt.first_credentials(Method.NTLM, None) is None
+    with pytest.raises(LoginError):
+        await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)

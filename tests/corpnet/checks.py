@@ -1,0 +1,57 @@
+"""What the self-test is made of: checks, and curl to make requests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .squid import Upstream
+
+
+@dataclass(frozen=True)
+class Check:
+    """Something to do, and what must come out."""
+
+    description: str
+    expected: object
+    run: Callable[[], object]
+
+    def complaint(self) -> str:
+        """Run the check; return what is wrong, or nothing."""
+        try:
+            result = self.run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the check has failed
+            result = repr(error)
+        return "" if result == self.expected else f"{self.description}: {result!r}, not {self.expected!r}"
+
+
+@dataclass(frozen=True)
+class Login:
+    """How curl logs in: its options, and the environment that has the ticket."""
+
+    options: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def curl(url: str, *options: str, env: dict[str, str] | None = None) -> str:
+    """Make a request; return the status, or the proxy's if that refused the tunnel."""
+    done = subprocess.run(
+        ["curl", "-sS", "-m", "20", "-o", "/dev/null", "-w", "%{http_code} %{http_connect}", *options, url],
+        env=_without_proxies() | (env or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    status, connect_status = done.stdout.split()
+    return connect_status if status == "000" else status
+
+
+def curl_by(upstream: Upstream, url: str, login: Login, *options: str) -> str:
+    """Make a request by way of a proxy port."""
+    return curl(url, "--noproxy", "", "-x", upstream.url, *login.options, *options, env=login.env)
+
+
+def _without_proxies() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

@@ -1,0 +1,1 @@
+"""Px end to end, in a process of its own, on the corporate network of `tests.corpnet`."""

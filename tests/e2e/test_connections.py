@@ -1,0 +1,137 @@
+"""Which connection a request takes, and what becomes of logins and nonces on it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.corpnet.network import CorporateNetwork
+
+from . import exchanges
+from .concurrency import at_once
+from .exchanges import HOST, Exchange
+from .http_client import Body, Client
+from .logins import LOGINS, Login, only
+from .squid_watch import Watch, bad_passwords
+
+_CLIENTS = 5
+
+
+@pytest.mark.parametrize("login", only("ntlm", "kerberos-ad-ticket", "negotiate-no-ticket"))
+def test_a_connect_takes_the_connection_that_a_get_logged_in(
+    network: CorporateNetwork, tmp_path: Path, login: Login
+) -> None:
+    watch = Watch(login.upstream(network))
+    with login.running_px(network, tmp_path) as px:
+        with Client(px.port) as client:
+            exchanges.get(client, network)
+        get = watch.entries(answered=1)[-1]
+        with Client(px.port) as client:
+            exchanges.open_tunnel(client, network)
+        (connect,) = watch.entries(answered=1)
+    assert (connect.method, connect.status) == ("CONNECT", 200)
+    assert connect.client == get.client
+
+
+@pytest.mark.parametrize("login", only("ntlm", "negotiate-no-ticket", "kerberos-mit-ticket", "basic"))
+def test_clients_at_once_log_in_once_a_connection(
+    network: CorporateNetwork, tmp_path: Path, login: Login
+) -> None:
+    watch = Watch(login.upstream(network))
+    slow = network.origin.url("/slow/0.5", HOST)
+    with login.running_px(network, tmp_path) as px, ExitStack() as stack:
+        clients = [stack.enter_context(Client(px.port)) for _ in range(_CLIENTS)]
+        exchanges.get(clients[0], network)
+        watch.check_cost(login.first, answered=1)
+        # Each waits for the origin, so each needs a connection; one is there already.
+        answers = at_once([partial(client.get, slow) for client in clients])
+        assert [answer.text for answer in answers] == ["at last\n"] * _CLIENTS
+        watch.check_cost(login.cold * (_CLIENTS - 1), answered=_CLIENTS)
+        at_once([partial(client.get, slow) for client in clients])
+        entries = watch.entries(answered=_CLIENTS)
+        assert [entry.status for entry in entries] == [200] * _CLIENTS
+        assert len({entry.client for entry in entries}) == _CLIENTS
+
+
+def test_digest_costs_one_407_a_nonce(network: CorporateNetwork, tmp_path: Path) -> None:
+    login = LOGINS["digest"]
+    watch = Watch(login.upstream(network))
+    slow = network.origin.url("/slow/0.3", HOST)
+    with login.running_px(network, tmp_path) as px, ExitStack() as stack:
+        clients = [stack.enter_context(Client(px.port)) for _ in range(_CLIENTS)]
+        at_once([partial(client.get, slow) for client in clients])
+        watch.check_cost(_CLIENTS, answered=_CLIENTS)
+        answers = at_once([partial(client.get, slow) for client in clients])
+        assert [answer.status for answer in answers] == [200] * _CLIENTS
+        watch.check_cost(0, answered=_CLIENTS)
+
+
+#: A nonce of the port digest_stale is good for three requests, and no longer than this.
+_NONCE_SECONDS = 2.0
+
+
+def test_a_digest_nonce_that_is_used_up_is_replaced_in_time(
+    network: CorporateNetwork, tmp_path: Path
+) -> None:
+    login = Login("digest_stale", "digest", 1, 0, "mit.alice")
+    watch = Watch(login.upstream(network))
+    costs = []
+    with login.running_px(network, tmp_path) as px, Client(px.port) as client:
+        for _ in range(12):
+            exchanges.get(client, network)
+            costs.append(watch.count_407(answered=1))
+    # Squid names the next nonce with the last answer that the old one is good for. Only time can cost more.
+    assert costs[0] == 1
+    assert sum(costs) <= 2
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        pytest.param(exchanges.GET, id="GET"),
+        pytest.param(exchanges.POST, id="POST"),
+        pytest.param(exchanges.PUT_LARGE, id="PUT-large"),
+        pytest.param(exchanges.PUT_MEDIUM_CHUNKED, id="PUT-chunked"),
+        pytest.param(exchanges.CONNECT, id="CONNECT"),
+    ],
+)
+def test_a_digest_nonce_that_is_too_old_costs_one_407(
+    network: CorporateNetwork, tmp_path: Path, exchange: Exchange
+) -> None:
+    login = Login("digest_stale", "digest", 1, 0, "mit.alice")
+    watch = Watch(login.upstream(network))
+    with login.running_px(network, tmp_path) as px, Client(px.port) as client:
+        exchanges.get(client, network)
+        watch.check_cost(1, answered=1)
+        time.sleep(_NONCE_SECONDS + 1.5)  # it has to grow old; Squid looks every second
+        exchange.run(client, network)
+        client.close()
+        watch.check_cost(1, answered=1)
+
+
+@pytest.mark.parametrize("login", only("ntlm", "negotiate-no-ticket"))
+def test_ntlm_cannot_pass_an_upstream_that_closes_after_each_407_and_px_says_so(
+    network: CorporateNetwork, tmp_path: Path, login: Login
+) -> None:
+    user = login.account(network)
+    watch = Watch(login.upstream(network))
+    by_relay = replace(login, closing=True)
+    target = network.origin.url("/upload", HOST)
+    with bad_passwords(network, user), by_relay.running_px(network, tmp_path) as px:
+        name = f"localhost:{by_relay.upstream(network).port}"
+        with Client(px.port) as client:
+            answer = client.get(target)
+            assert answer.status == 502
+            assert name in answer.text
+            assert "closes the connection in the middle of the handshake" in answer.text
+            # No POST goes twice, not even where its first copy is most likely lost.
+            answer = client.request("POST", target, Body(exchanges.SMALL_BYTES))
+            assert answer.status == 502
+            assert name in answer.text
+            assert "closed the connection" in answer.text
+    assert 2 <= watch.count_407(answered=0) <= 12

@@ -1,0 +1,166 @@
+"""Who Px logs in as, and by which schemes it may."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.corpnet.network import CorporateNetwork
+from tests.px_process import PxProcess
+
+from . import exchanges
+from .exchanges import HOST
+from .http_client import Client
+from .logins import Kerberos, Login, Secret, kerberos_environment
+from .ntlm_client import get_by
+from .squid_watch import Watch, bad_passwords
+
+
+def test_an_upstream_in_px_ini_has_its_own_identity(network: CorporateNetwork, tmp_path: Path) -> None:
+    """The first upstream belongs to bob, whatever --username says; the password shows up nowhere."""
+    bob, alice = network.ad.bob, network.ad.alice
+    userinfo = f"{quote('ADTEST' + chr(92) + bob.name, safe='')}:{quote(bob.password, safe='')}"
+    ini = tmp_path / "px.ini"
+    ini.write_text(f"[proxy]\nserver = http://{userinfo}@localhost:{network.ntlm.port}\n")
+    ini.chmod(0o600)
+    environment = kerberos_environment(Kerberos.NOTHING, network.ad.realm, bob, tmp_path)
+    watch = Watch(network.ntlm)
+    with (
+        bad_passwords(network, bob),
+        PxProcess(
+            tmp_path,
+            f"--username=ADTEST\\{alice.name}",
+            "--verbose",
+            environment={**environment, "PX_PASSWORD": "of no use here"},
+        ) as px,
+    ):
+        with Client(px.port) as client:
+            exchanges.get(client, network)
+            exchanges.open_tunnel(client, network)
+        assert {entry.user for entry in watch.entries(answered=2) if entry.status == 200} == {"ADTEST\\bob"}
+        assert bob.password not in px.output
+        command_line = Path(f"/proc/{px.pid}/cmdline").read_bytes()
+        assert bob.password.encode() not in command_line
+
+
+def test_each_upstream_of_a_list_has_its_own_identity(network: CorporateNetwork, tmp_path: Path) -> None:
+    bob, carol = network.ad.bob, network.ad.carol
+    servers = ",".join(
+        f"http://ADTEST%5C{user.name}:{user.password}@localhost:{port}"
+        for user, port in ((carol, 1), (bob, network.ntlm.port))
+    )
+    watch = Watch(network.ntlm)
+    with (
+        bad_passwords(network, carol),
+        bad_passwords(network, bob),
+        PxProcess(tmp_path, "--verbose", environment={"PX_SERVER": servers}) as px,
+    ):
+        with Client(px.port) as client:
+            exchanges.get(client, network)
+        assert watch.entries(answered=1)[-1].user == "ADTEST\\bob"
+        assert carol.password not in px.output
+
+
+_AD = Login("multi", "negotiate", 1, 0, "ad.alice", "{name}@AD.TEST", kerberos=Kerberos.TICKET)
+_AD_NO_TICKET = replace(_AD, first=2, spelling="ADTEST\\{name}", kerberos=Kerberos.NOTHING)
+_MIT = Login("all_mit", "negotiate", 1, 0, "mit.alice", kerberos=Kerberos.TICKET)
+_MIT_NO_TICKET = replace(_MIT, kerberos=Kerberos.NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("login", "policy", "scheme", "first"),
+    [
+        pytest.param(_AD, "ANY", "negotiate", 1, id="ad-ANY"),
+        pytest.param(_AD, "KERBEROS", "negotiate", 1, id="ad-KERBEROS"),
+        pytest.param(_AD, "ONLYNTLM", "ntlm", 2, id="ad-ONLYNTLM"),
+        pytest.param(_AD, "NONEGOTIATE", "ntlm", 2, id="ad-NONEGOTIATE"),
+        # Two 407s: it is NTLM in Negotiate, although there is a ticket.
+        pytest.param(_AD, "NOKERBEROS", "negotiate", 2, id="ad-NOKERBEROS"),
+        pytest.param(_AD_NO_TICKET, "NONTLM", "basic", 1, id="ad-no-ticket-NONTLM"),
+        pytest.param(_AD_NO_TICKET, "ANYSAFE", "negotiate", 2, id="ad-no-ticket-ANYSAFE"),
+        pytest.param(_AD_NO_TICKET, "BASIC", "basic", 1, id="ad-no-ticket-BASIC"),
+        pytest.param(_MIT, "ANYSAFE", "negotiate", 1, id="mit-ANYSAFE"),
+        pytest.param(_MIT, "DIGEST", "digest", 1, id="mit-DIGEST"),
+        pytest.param(_MIT_NO_TICKET, "SAFENONEGOTIATE", "digest", 1, id="mit-no-ticket-SAFENONEGOTIATE"),
+        pytest.param(_MIT_NO_TICKET, "SAFENONTLM", "digest", 1, id="mit-no-ticket-SAFENONTLM"),
+        pytest.param(_MIT_NO_TICKET, "ONLYBASIC", "basic", 1, id="mit-no-ticket-ONLYBASIC"),
+    ],
+)
+def test_a_policy_picks_what_it_says(
+    network: CorporateNetwork, tmp_path: Path, login: Login, policy: str, scheme: str, first: int
+) -> None:
+    watch = Watch(login.upstream(network))
+    with login.running_px(network, tmp_path, f"--auth={policy}") as px, Client(px.port) as client:
+        exchanges.get(client, network)
+        schemes = set(watch.schemes())
+        watch.check_cost(first, answered=1)
+        exchanges.get(client, network)
+        watch.check_cost(0, answered=1)
+    assert schemes == {scheme}
+
+
+@pytest.mark.parametrize(
+    ("login", "policy"),
+    [
+        pytest.param(replace(_AD, port="basic_ad"), "ANYSAFE", id="ANYSAFE-basic"),
+        pytest.param(replace(_AD_NO_TICKET, port="negotiate"), "ONLYNTLM", id="ONLYNTLM-negotiate"),
+        pytest.param(replace(_AD_NO_TICKET, port="multi"), "KERBEROS", id="KERBEROS-no-ticket"),
+        pytest.param(replace(_MIT, port="digest"), "NODIGEST", id="NODIGEST-digest"),
+    ],
+)
+def test_a_policy_that_fits_nothing_sends_nothing_and_says_so(
+    network: CorporateNetwork, tmp_path: Path, login: Login, policy: str
+) -> None:
+    watch = Watch(login.upstream(network))
+    with login.running_px(network, tmp_path, f"--auth={policy}") as px, Client(px.port) as client:
+        for _ in range(2):
+            answer = client.get(network.origin.url("/", HOST))
+            assert answer.status == 502
+            assert f"localhost:{login.upstream(network).port}" in answer.text
+            assert policy in answer.text or "ticket" in answer.text
+    assert watch.schemes() == []
+
+
+def test_at_a_kerberos_only_upstream_ntlm_in_negotiate_is_tried_once(
+    network: CorporateNetwork, tmp_path: Path
+) -> None:
+    """No ticket, but a password; all_mit takes no NTLM in Negotiate. That is to be found out once."""
+    watch = Watch(network.all_mit)
+    with _MIT_NO_TICKET.running_px(network, tmp_path) as px:
+        with Client(px.port) as client:
+            exchanges.get(client, network)
+        assert 1 <= watch.count_407(answered=1) <= 3
+        for exchange in (exchanges.get, exchanges.open_tunnel, exchanges.get):
+            with Client(px.port) as client:
+                exchange(client, network)
+            watch.check_cost(0, answered=1)
+
+
+@pytest.mark.parametrize("secret", [Secret.NOTHING, Secret.NT_HASH])
+@pytest.mark.parametrize("port", ["digest", "basic"])
+def test_what_is_missing_for_a_login_is_said(
+    network: CorporateNetwork, tmp_path: Path, secret: Secret, port: str
+) -> None:
+    login = Login(port, port, 1, 0, "mit.alice", secret=secret)
+    with login.running_px(network, tmp_path) as px, Client(px.port) as client:
+        answer = client.get(network.origin.url("/", HOST))
+    assert answer.status == 502
+    assert port.capitalize() in answer.text
+    assert "password" in answer.text
+
+
+def test_the_domain_takes_ntlmv2_only(network: CorporateNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all NTLM tests stand on: a proof by NTLMv1 is refused here."""
+    bob = network.ad.bob
+    statuses = {}
+    with bad_passwords(network, bob, at_most=1):
+        for level in ("3", "0"):  # LM_COMPAT_LEVEL of pyspnego: NTLMv2, NTLMv1
+            monkeypatch.setitem(os.environ, "LM_COMPAT_LEVEL", level)
+            with Client(network.ntlm.port) as client:
+                url = network.origin.url("/", HOST)
+                statuses[level] = get_by(client, url, f"ADTEST\\{bob.name}", bob.password).status
+    assert statuses == {"3": 200, "0": 407}

@@ -1,0 +1,52 @@
+"""Two gigabytes through Px: every byte arrives, none is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.corpnet.network import CorporateNetwork
+
+from . import exchanges
+from .exchanges import HOST, checksum
+from .http_client import Body, Client
+from .logins import LOGINS
+
+HUGE_BYTES = 2 * 1024**3
+MAX_GROWTH_BYTES = 40 * 1024 * 1024
+
+Transfer = Callable[[Client, CorporateNetwork], None]
+
+
+def _download(client: Client, network: CorporateNetwork, path: str) -> None:
+    answer = client.get(network.origin.url(f"/{path}/{HUGE_BYTES}", HOST))
+    assert (answer.status, answer.length, answer.sha256) == (200, HUGE_BYTES, checksum(HUGE_BYTES))
+    assert ("chunked" in answer.header("transfer-encoding")) == (path == "chunked")
+
+
+_UPLOAD: Transfer = partial(exchanges.upload, body=Body(HUGE_BYTES))
+_UPLOAD_CHUNKED: Transfer = partial(exchanges.upload, body=Body(HUGE_BYTES, chunked=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("login", "transfer"),
+    [
+        pytest.param("ntlm", _UPLOAD, id="ntlm-upload"),
+        pytest.param("ntlm", _UPLOAD_CHUNKED, id="ntlm-upload-chunked"),
+        pytest.param("kerberos-mit-ticket", _UPLOAD, id="kerberos-upload"),
+        pytest.param("ntlm", partial(_download, path="bytes"), id="ntlm-download"),
+        pytest.param("ntlm", partial(_download, path="chunked"), id="ntlm-download-chunked"),
+    ],
+)
+def test_two_gigabytes_as_the_first_request_take_no_memory(
+    network: CorporateNetwork, tmp_path: Path, login: str, transfer: Transfer
+) -> None:
+    with LOGINS[login].running_px(network, tmp_path) as px:
+        before = px.memory_bytes()
+        with Client(px.port) as client:
+            transfer(client, network)
+        assert px.peak_memory_bytes() - before < MAX_GROWTH_BYTES

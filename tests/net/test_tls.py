@@ -1,0 +1,336 @@
+"""TLS to an upstream, with real certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from px.core.errors import UnreachableError
+from px.net.io_loop import IoLoop
+from px.net.relay import relay
+from px.net.socket_stream import SocketStream
+from px.net.tls import TlsStream, make_tls_context, open_tls
+from tests.net.pairs import open_pair, tcp_pair
+from tests.net.running_px import as_user, connect, get, running_px
+from tests.scripted_upstream import (
+    ScriptedUpstream,
+    TlsScript,
+    Wire,
+    answer,
+    expect_ntlm,
+    login_required,
+)
+
+URL = b"http://origin.test/"
+
+
+class Authority:
+    """A certificate authority and what it signed for 127.0.0.1 and localhost."""
+
+    def __init__(self, directory: Path) -> None:
+        self.ca_file = directory / "ca.pem"
+        self.server_file = directory / "server.pem"
+        self._make(directory)
+
+    def _make(self, directory: Path) -> None:
+        new = [
+            "openssl",
+            "req",
+            "-x509",
+            "-nodes",
+            "-days",
+            "2",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ]
+        authority = ["-subj", "/CN=Test authority", "-addext", "keyUsage=critical,keyCertSign"]
+        ca_key, key = directory / "ca.key", directory / "server.key"
+        _run([*new, *authority, "-keyout", str(ca_key), "-out", str(self.ca_file)])
+        names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+        leaf = ["-subj", "/CN=upstream", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE"]
+        signing = ["-CA", str(self.ca_file), "-CAkey", str(ca_key)]
+        _run([*new, *leaf, *signing, "-keyout", str(key), "-out", str(self.server_file)])
+        self.server_file.write_text(self.server_file.read_text() + key.read_text())
+
+    def server_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.server_file)
+        return context
+
+    def bindings(self) -> bytes:
+        """RFC 5929 4: the hash of the certificate, which is signed with SHA-256."""
+        der = ssl.PEM_cert_to_DER_cert(self.server_file.read_text().partition("-----BEGIN PRIVATE")[0])
+        return b"tls-server-end-point:" + hashlib.sha256(der).digest()
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+    return authority
+
+
+class Server:
+    """The other end of a TLS stream, driven in a thread: blocking sockets are plain to read."""
+
+    def __init__(self, authority: Authority) -> None:
+        near, self._far = tcp_pair()
+        self.stream = SocketStream(near, IoLoop(), "127.0.0.1:9")
+        self._context = authority.server_context()
+        self.sock: ssl.SSLSocket | None = None
+
+    def accept(self) -> None:
+        self._far.settimeout(5)
+        self.sock = self._context.wrap_socket(self._far, server_side=True, suppress_ragged_eofs=False)
+
+    async def open(self, host: str = "127.0.0.1") -> TlsStream:
+        accepting = asyncio.create_task(asyncio.to_thread(self.accept))
+        tls = await open_tls(self.stream, make_tls_context(), host, 5)
+        await accepting
+        return tls
+
+    async def call(self, name: str, *args: Any) -> Any:
+        assert self.sock is not None
+        return await asyncio.to_thread(getattr(self.sock, name), *args)
+
+    def close(self) -> None:
+        self.stream.close()
+        (self.sock or self._far).close()
+
+
+@pytest.fixture
+def server(trusted: Authority):
+    # Made inside the loop by the tests: a stream belongs to one.
+    made: list[Server] = []
+
+    def make() -> Server:
+        made.append(Server(trusted))
+        return made[-1]
+
+    yield make
+    for each in made:
+        (each.sock or each._far).close()
+
+
+async def test_bytes_go_both_ways(server: Any) -> None:
+    far = server()
+    tls = await far.open()
+    await tls.write(b"question")
+    assert await far.call("recv", 100) == b"question"
+    await far.call("sendall", b"answer")
+    assert await tls.read() == b"answer"
+    tls.unread(b"back")
+    assert await tls.read() == b"back"
+    tls.close()
+
+
+async def test_much_goes_both_ways_at_once(server: Any) -> None:
+    far = server()
+    tls = await far.open()
+    data = bytes(range(256)) * 8000
+
+    def swap() -> bytes:
+        got = b""
+        far.sock.sendall(data)
+        while len(got) < len(data):
+            got += far.sock.recv(65536)
+        return got
+
+    swapping = asyncio.create_task(asyncio.to_thread(swap))
+    writing = asyncio.create_task(tls.write(data))
+    got = bytearray()
+    async with asyncio.timeout(5):
+        while len(got) < len(data):
+            got += await tls.read()
+        await writing
+        is_whole = await swapping == data and got == data
+    assert is_whole
+    tls.close()
+
+
+async def test_close_notify_is_the_end(server: Any) -> None:
+    far = server()
+    tls = await far.open()
+    await far.call("sendall", b"last")
+    unwrapping = asyncio.create_task(far.call("unwrap"))
+    assert await tls.read() == b"last"
+    assert await tls.read() == b""
+    assert await tls.read() == b""
+    await tls.write_eof()
+    await unwrapping
+    tls.close()
+
+
+async def test_an_end_without_close_notify_is_an_end_too(server: Any) -> None:
+    far = server()
+    tls = await far.open()
+    await far.call("close")
+    assert await tls.read() == b""
+    tls.close()
+
+
+async def test_a_half_closed_stream_still_reads_all_that_was_on_its_way(server: Any) -> None:
+    far = server()
+    tls = await far.open()
+    data = bytes(range(256)) * 2000
+    await far.call("sendall", data)
+    got = bytearray(await tls.read())  # the rest waits undecrypted
+    await tls.write_eof()
+    async with asyncio.timeout(5):
+        while len(got) < len(data):
+            piece = await tls.read()
+            assert piece, f"ended after {len(got)} of {len(data)}"
+            got += piece
+    is_whole = got == data
+    assert is_whole
+    # With suppress_ragged_eofs=False a mere end would raise: it was a close_notify.
+    assert await far.call("recv", 100) == b""
+    tls.close()
+
+
+async def test_a_tunnel_through_tls_stays_half_open(server: Any) -> None:
+    far = server()
+    tls = await far.open()
+    io_loop = IoLoop()
+    client, wire = open_pair(SocketStream, io_loop)
+    with wire:
+        relaying = asyncio.create_task(relay(client, tls, io_loop, 30))
+        data = bytes(1_000_000)
+        sending = asyncio.create_task(far.call("sendall", data))
+        await asyncio.sleep(0.02)
+        await wire.send(b"question")
+        wire.half_close()
+        assert len(await wire.read_exactly(len(data))) == len(data)
+        await sending
+        assert await far.call("recv", 100) == b"question"
+        assert await far.call("recv", 100) == b""
+        await far.call("unwrap")
+        await wire.expect_end()
+        assert await relaying == (8, len(data))
+        client.close()
+        tls.close()
+
+
+async def test_an_idle_stream_reports_what_comes(server: Any) -> None:
+    far = server()
+    tls = await far.open()
+    reported = asyncio.Event()
+    tls.on_idle_input = reported.set
+    tls.watch_idle()
+    assert not reported.is_set() or await _is_ticket(tls)
+    await far.call("close")
+    async with asyncio.timeout(5):
+        await reported.wait()
+    tls.close()
+
+
+async def _is_ticket(tls: TlsStream) -> bool:
+    """TLS 1.3 sends its session tickets after the handshake: they must not look like input."""
+    raise AssertionError(f"{tls!r} reported input that is none")
+
+
+async def test_a_certificate_of_an_unknown_authority_is_refused(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    far = Server(authority)
+    accepting = asyncio.create_task(asyncio.to_thread(far.accept))
+    with pytest.raises(UnreachableError, match="not trusted") as caught:
+        await open_tls(far.stream, make_tls_context(), "127.0.0.1", 5)
+    assert caught.value.proxy_status == "tls_certificate_error"
+    assert "SSL_CERT_FILE" in caught.value.mend
+    far.stream.close()
+    await asyncio.gather(accepting, return_exceptions=True)
+    far.close()
+
+
+async def test_a_certificate_for_another_name_is_refused(trusted: Authority) -> None:
+    far = Server(trusted)
+    accepting = asyncio.create_task(asyncio.to_thread(far.accept))
+    with pytest.raises(UnreachableError, match=r"(?i)hostname|not valid for"):
+        await open_tls(far.stream, make_tls_context(), "other.test", 5)
+    far.stream.close()
+    await asyncio.gather(accepting, return_exceptions=True)
+    far.close()
+
+
+async def test_an_upstream_that_does_not_speak_tls_is_told_apart() -> None:
+    near, far = tcp_pair()
+    stream = SocketStream(near, IoLoop(), "127.0.0.1:9")
+    with Wire(far) as wire:
+        await wire.send(b"HTTP/1.1 400 Bad\r\n\r\n")
+        with pytest.raises(UnreachableError, match="No TLS with") as caught:
+            await open_tls(stream, make_tls_context(), "127.0.0.1", 5)
+        assert "https://" in caught.value.mend
+    stream.close()
+
+
+async def test_a_silent_handshake_ends() -> None:
+    near, far = tcp_pair()
+    stream = SocketStream(near, IoLoop(), "127.0.0.1:9")
+    with far, pytest.raises(UnreachableError, match="did not finish the TLS handshake"):
+        await open_tls(stream, make_tls_context(), "127.0.0.1", 0.05)
+    stream.close()
+
+
+# through a Px
+
+
+async def test_a_login_over_tls_is_bound_to_the_certificate(trusted: Authority) -> None:
+    async def script(wire: Wire) -> None:
+        await wire.expect(get(URL))
+        await wire.send(login_required(b"NTLM"))
+        await expect_ntlm(wire, channel_bindings=trusted.bindings())
+        await wire.send(answer())
+        await wire.expect(connect(b"origin.test:443"))
+        await wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        await wire.expect(b"hello")
+        await wire.send(b"world")
+
+    tls = TlsScript(script, trusted.server_context())
+    async with (
+        ScriptedUpstream(tls) as upstream,
+        running_px(f"https://{upstream.authority}", **as_user()) as px,
+    ):
+        assert (await px.get(URL))[1] == b"ok"
+        client = await px.connect()
+        await client.send(connect(b"origin.test:443"))
+        await client.read_head()
+        await client.send(b"hello")
+        await client.expect(b"world")
+        await client.expect_cut()
+
+
+async def test_an_untrusted_upstream_is_a_502_that_names_the_mend(authority: Authority) -> None:
+    async def never(wire: Wire) -> None:
+        raise AssertionError
+
+    class Refused(TlsScript):
+        async def __call__(self, wire: Wire) -> None:
+            with pytest.raises((ssl.SSLError, OSError)):
+                await super().__call__(wire)
+
+    async with (
+        ScriptedUpstream(Refused(never, authority.server_context())) as upstream,
+        running_px(f"https://{upstream.authority}") as px,
+    ):
+        head, body = await px.get(URL)
+        assert b" 502 " in head
+        assert b"SSL_CERT_FILE" in body
+        assert b"tls_certificate_error" in head

@@ -1,0 +1,149 @@
+"""A Px of its own process, with its own state, for one test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+START_SECONDS = 20.0
+STOP_SECONDS = 15.0
+
+
+class PxProcess:
+    """Runs ``python -m px`` on a free port; a context manager.
+
+    Args:
+        directory: Private: working directory, configuration and state are in it.
+        arguments: Options of Px, without ``--port``.
+        environment: Variables besides those that every process has (``PX_PASSWORD``, ``KRB5CCNAME``...).
+    """
+
+    def __init__(self, directory: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        self.port = _free_port()
+        self.directory = directory
+        self._arguments = arguments
+        self._environment = {**_clean_environment(directory), **(environment or {})}
+        self._output: list[str] = []
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The proxy URL for clients."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> str:
+        """What Px has printed so far: with ``--verbose``, its log."""
+        return "".join(self._output)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "px", f"--port={self.port}", *self._arguments]
+        self._process = subprocess.Popen(
+            command,
+            cwd=self.directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        listening = threading.Event()
+        self._reader = threading.Thread(target=self._read_output, args=(listening,), daemon=True)
+        self._reader.start()
+        if not listening.wait(START_SECONDS) or self._process.poll() is not None:
+            self._process.kill()
+            self._reader.join()
+            raise AssertionError(f"Px did not start:\n{self.output}")
+        return self
+
+    def _read_output(self, listening: threading.Event) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._output.append(line)
+            if line.startswith("Px listens"):
+                listening.set()
+        listening.set()  # it has ended
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        code = self.stop()
+        assert code == 0, f"Px ended with {code}:\n{self.output}"
+        assert "Traceback" not in self.output, self.output
+
+    def stop(self) -> int:
+        """End it as a service manager does, and return its exit code."""
+        assert self._process is not None
+        assert self._reader is not None
+        assert self._process.stdout is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+        self._reader.join()
+        self._process.stdout.close()
+        return code
+
+    def wait(self) -> int:
+        """Wait until it has ended, and return its exit code."""
+        assert self._process is not None
+        return self._process.wait(STOP_SECONDS)
+
+    def memory_bytes(self) -> int:
+        """Resident memory now, on Linux."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmRSS")
+
+    def peak_memory_bytes(self) -> int:
+        """Most resident memory so far, on Linux."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmHWM")
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _clean_environment(directory: Path) -> dict[str, str]:
+    """The environment without anything that would change what Px does."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(("PX_", "KRB5", "SSL_CERT")) and not name.lower().endswith("_proxy")
+    }
+    home = directory / "home"
+    home.mkdir(exist_ok=True)
+    return {
+        **kept,
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_STATE_HOME": str(home / "state"),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "error",
+        "PYTHONPATH": str(Path(__file__).parents[1] / "src"),
+    }

@@ -1,0 +1,94 @@
+"""How a request leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from px.core.errors import ForbiddenError, UnreachableError
+from px.core.hostrules import HostRules
+from px.core.route import Direct, Via, parse_upstreams
+from px.core.target import Authority
+from px.routing import router as router_module
+from px.routing.health import UpstreamHealth
+from px.routing.router import Router
+
+UPSTREAMS = parse_upstreams("a,b")
+
+
+class Names:
+    def __init__(self, *addresses: str, silent: bool = False) -> None:
+        self.addresses = addresses
+        self.silent = silent
+        self.asked: list[str] = []
+
+    async def resolve(self, host: str) -> Sequence[str]:
+        self.asked.append(host)
+        if self.silent:
+            await asyncio.Event().wait()
+        if not self.addresses:
+            raise UnreachableError("no such name", proxy_status="dns_error")
+        return self.addresses
+
+
+def make(noproxy: str = "", names: Names | None = None, upstreams=UPSTREAMS) -> Router:
+    health = UpstreamHealth(lambda: 0.0, lambda: None)
+    return Router(upstreams, HostRules.parse(noproxy, names=True), (names or Names()).resolve, health)
+
+
+TARGET = Authority("www.test", 443)
+
+
+async def test_without_rules_all_goes_through_the_upstreams_in_order() -> None:
+    names = Names()
+    assert await make(names=names).routes_for(TARGET) == [Via(each) for each in UPSTREAMS]
+    assert names.asked == []
+
+
+async def test_a_name_that_matches_is_direct_without_a_look_up() -> None:
+    names = Names()
+    assert list(await make(".test, 10.0.0.0/8", names).routes_for(TARGET)) == [Direct()]
+    assert names.asked == []
+
+
+@pytest.mark.parametrize("everything", ["*", "0.0.0.0/0", "*.*.*.*"])
+async def test_everything_means_everything_without_a_look_up(everything: str) -> None:
+    names = Names()
+    for host in ("www.test", "::1", "1.2.3.4"):
+        assert list(await make(everything, names).routes_for(Authority(host, 80))) == [Direct()]
+    assert names.asked == []
+
+
+@pytest.mark.parametrize(("addresses", "is_direct"), [(("1.1.1.1", "10.1.1.1"), True), (("1.1.1.1",), False)])
+async def test_any_address_of_the_target_may_match(addresses: tuple[str, ...], *, is_direct: bool) -> None:
+    routes = await make("10.0.0.0/8", Names(*addresses)).routes_for(TARGET)
+    assert (list(routes) == [Direct()]) is is_direct
+
+
+async def test_a_failed_look_up_goes_upstream() -> None:
+    assert isinstance((await make("10.0.0.0/8").routes_for(TARGET))[0], Via)
+
+
+async def test_a_slow_look_up_goes_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router_module, "LOOK_UP_SECONDS", 0.01)
+    assert isinstance((await make("10.0.0.0/8", Names(silent=True)).routes_for(TARGET))[0], Via)
+
+
+async def test_without_an_upstream_a_failed_look_up_names_dns() -> None:
+    with pytest.raises(UnreachableError) as caught:
+        await make("10.0.0.0/8", upstreams=()).routes_for(TARGET)
+    assert caught.value.proxy_status == "dns_error"
+
+
+async def test_without_an_upstream_what_does_not_match_is_forbidden() -> None:
+    with pytest.raises(ForbiddenError, match="noproxy"):
+        await make("10.0.0.0/8", Names("1.1.1.1"), upstreams=()).routes_for(TARGET)
+
+
+async def test_reports_change_the_order() -> None:
+    router = make()
+    router.report(Via(UPSTREAMS[0]), is_reachable=False)
+    router.report(Direct(), is_reachable=False)
+    assert await router.routes_for(TARGET) == [Via(UPSTREAMS[1]), Via(UPSTREAMS[0])]

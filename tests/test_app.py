@@ -1,0 +1,151 @@
+"""The composition: what only shows when everything is put together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from px import app
+from px.config import default_settings
+from px.core.route import parse_upstreams
+from px.core.startup_errors import ConfigError
+from px.core.target import Authority
+from tests.net.running_px import as_user, get, running_px
+from tests.px_process import PxProcess
+from tests.scripted_upstream import (
+    ScriptedUpstream,
+    Wire,
+    answer,
+    answer_negotiate,
+    login_required,
+    until,
+)
+
+URL = b"http://origin.test/"
+
+
+async def test_a_failed_probe_does_not_end_px(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "PROBE_TICK_SECONDS", 0.01)
+    monkeypatch.setattr("px.routing.health.FIRST_PROBE_SECONDS", 0.01)
+    async with running_px("127.0.0.1:1") as px:
+        for _ in range(3):
+            head, _ = await px.get(URL)
+            assert b" 502 " in head
+            await asyncio.sleep(0.05)
+
+
+async def test_an_upstream_that_comes_back_is_found_by_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "PROBE_TICK_SECONDS", 0.01)
+    monkeypatch.setattr("px.routing.health.FIRST_PROBE_SECONDS", 0.01)
+    async with running_px("127.0.0.1:1") as px:
+        await px.get(URL)
+        (dead,) = px.px._health.dead
+        assert dead.port == 1
+
+        async def accept(wire: Wire) -> None:
+            await wire.expect_end()
+
+        async with ScriptedUpstream(accept) as upstream:
+            hop = px.px._hops[dead]
+            px.px._hops[dead] = type(hop)(hop.name, hop.key, "127.0.0.1", upstream.port)
+            await until(lambda: not px.px._health.dead)
+
+
+async def test_a_block_outlives_a_restart(tmp_path: Path) -> None:
+    async def refuse(wire: Wire) -> None:
+        head = await wire.read_head()
+        if b"NTLM" not in head:
+            await wire.send(login_required(b"NTLM"))
+            head = await wire.read_head()
+        await answer_negotiate(wire, head)
+        await wire.read_head()
+        await wire.send(login_required(b"NTLM"))
+
+    async def ask(wire: Wire) -> None:
+        await wire.expect(get(URL))
+        await wire.send(login_required(b"NTLM"))
+        await wire.expect_cut()
+
+    async with ScriptedUpstream(refuse, refuse, ask) as upstream:
+        async with running_px(upstream, state=tmp_path, **as_user("wrong")) as px:
+            for _ in range(2):
+                await px.get(URL)
+        async with running_px(upstream, state=tmp_path, **as_user("wrong")) as px:
+            _, body = await px.get(URL)
+            assert b"2 times in a row" in body
+        assert "wrong" not in (tmp_path / "lockout.json").read_text()
+
+
+async def test_a_new_password_after_a_block_is_tried_at_once(tmp_path: Path) -> None:
+    async def refuse_once(wire: Wire) -> None:
+        await wire.read_head()
+        await wire.send(login_required(b'Basic realm="x"'))
+
+    async def admit(wire: Wire) -> None:
+        await wire.expect(get(URL))
+        await wire.send(login_required(b'Basic realm="x"'))
+        await wire.read_head()
+        await wire.send(answer())
+
+    async def first(wire: Wire) -> None:
+        await wire.expect(get(URL))
+        await wire.send(login_required(b'Basic realm="x"'))
+        await wire.read_head()
+        await wire.send(login_required(b'Basic realm="x"'))
+        await wire.expect_cut()
+
+    async with ScriptedUpstream(first, refuse_once, admit) as upstream:
+        async with running_px(upstream, state=tmp_path, **as_user("wrong")) as px:
+            for _ in range(2):
+                await px.get(URL)
+        async with running_px(upstream, state=tmp_path, **as_user()) as px:
+            assert (await px.get(URL))[1] == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("listening", "host", "is_own"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "localhost", True),
+        ("127.0.0.1", "0.0.0.0", True),
+        ("127.0.0.1", "10.0.0.1", False),
+        ("0.0.0.0", "127.0.0.5", True),
+        ("::1", "::1", True),
+        ("127.0.0.1", "www.test", False),
+    ],
+)
+def test_the_own_address_is_known(listening: str, host: str, *, is_own: bool) -> None:
+    assert app._is_own({(listening, 3128)}, Authority(host, 3128)) is is_own
+    assert not app._is_own({(listening, 3128)}, Authority(host, 3129))
+
+
+async def test_px_as_its_own_upstream_is_refused_at_the_start() -> None:
+    settings = default_settings(proxy=parse_upstreams("localhost:3128"))
+    with pytest.raises(ConfigError, match="where this Px itself listens"):
+        app.run(settings, print)
+
+
+def test_a_second_signal_ends_what_is_under_way(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as origin,
+        PxProcess(tmp_path, "--noproxy=*") as px,
+        socket.create_connection(("127.0.0.1", px.port), timeout=10) as client,
+    ):
+        client.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: x\r\n\r\n" % origin.getsockname()[1])
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+        os.kill(px.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while "Px ends" not in px.output:
+            assert time.monotonic() < deadline, px.output
+            time.sleep(0.01)
+        os.kill(px.pid, signal.SIGTERM)
+        announced = time.monotonic()
+        assert client.recv(100) == b""
+        assert px.wait() == 0
+        assert time.monotonic() - announced < 4  # not the 5 s that a drain takes

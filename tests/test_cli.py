@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from px import __version__, cli
+from px.core.startup_errors import PortInUseError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run_px(
+    *argv: str, cwd: Path, program: tuple[str, ...] = ("-m", "px"), **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Px as a process of its own, in a directory and with a home of its own."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PX_")}
+    home = {"HOME": str(cwd), "XDG_CONFIG_HOME": str(cwd / "config"), "APPDATA": str(cwd / "config")}
+    return subprocess.run(
+        [sys.executable, *program, *argv],
+        cwd=cwd,
+        env={**clean, **home, "PYTHONPATH": str(ROOT / "src"), **environ},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def cwd(tmp_path):
+    tmp_path.chmod(0o700)
+    return tmp_path
+
+
+class FakeApp(types.ModuleType):
+    """Stands in for px.app and px.demo; `calls` has what they were called with."""
+
+    def __init__(self) -> None:
+        super().__init__("px.app")
+        self.calls: list[Any] = []
+        self.run: Callable[[Any, Callable[[str], None]], int] = self.note
+
+    def note(self, settings: object, _announce: Callable[[str], None] = print) -> int:
+        self.calls.append(settings)
+        return 0
+
+    def run_demo(self) -> int:
+        return self.note("demo")
+
+
+@pytest.fixture
+def app(monkeypatch):
+    fake = FakeApp()
+    monkeypatch.setitem(sys.modules, "px.app", fake)
+    monkeypatch.setitem(sys.modules, "px.demo", fake)
+    return fake
+
+
+@pytest.mark.parametrize(
+    "program", [("-m", "px"), (str(ROOT / "px.py"),)], ids=["python -m px", "python px.py"]
+)
+def test_every_way_to_start_px_is_the_same_program(cwd, program):
+    done = run_px("--version", cwd=cwd, program=program)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"px {__version__}\n", "")
+
+
+def test_help_goes_to_stdout_and_says_where_the_configuration_was_found(cwd):
+    (cwd / "px.ini").write_text("[proxy]\n")
+    done = run_px("--help", cwd=cwd)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "px --proxy=proxy.corp.example:8080" in done.stdout
+    assert f"px.ini in use: {cwd / 'px.ini'}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--prot=1"], "px: --prot: unknown option; did you mean --port?"),
+        (["--port=0"], "px: --port=0: not a number from 1 to 65535; valid is: a port number, 1 to 65535"),
+        (
+            ["--config=none.ini"],
+            "px: --config=none.ini: no such file; valid is: the path of an existing file",
+        ),
+        ([], "px: no upstream proxy is known"),
+        (["--proxy=h", "--listen=é"], "px: --listen="),
+    ],
+    ids=" ".join,
+)
+def test_a_configuration_error_is_one_line_on_stderr_and_exit_2(cwd, argv, message):
+    done = run_px(*argv, cwd=cwd)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(message)
+    assert len(done.stderr.splitlines()) == 1
+    assert list(cwd.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
+def test_a_reader_that_goes_away_is_no_error(cwd):
+    command = f'"{sys.executable}" -m px --help | true; exit "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_proxy_runs_with_the_settings_and_its_exit_code_counts(cwd, app, monkeypatch):
+    monkeypatch.chdir(cwd)
+    assert cli.run_command(["--proxy=h:1", "--port=7"]) == 0
+    assert app.calls[0].port == 7
+    app.run = lambda _settings, _announce: 4
+    assert cli.run_command(["--proxy=h:1"]) == 4
+
+
+def test_what_the_proxy_announces_goes_to_stdout(cwd, app, monkeypatch, capsys):
+    def announce_itself(_settings, announce):
+        announce("Px listens")
+        return 0
+
+    monkeypatch.chdir(cwd)
+    app.run = announce_itself
+    cli.run_command(["--proxy=h"])
+    assert capsys.readouterr() == ("Px listens\n", "")
+
+
+def test_the_demo_runs_without_configuration(cwd, app, monkeypatch):
+    monkeypatch.chdir(cwd)
+    assert cli.run_command(["--demo"]) == 0
+    assert app.calls == ["demo"]
+
+
+def test_warnings_go_to_stderr(cwd, app, monkeypatch, capsys):
+    monkeypatch.chdir(cwd)
+    cli.run_command(["--proxy=h", "--threads=1"])
+    assert capsys.readouterr().err == "px: warning: threads=1: Px needs 3 and uses 3\n"
+
+
+def test_a_port_in_use_is_exit_5(cwd, app, monkeypatch, capsys):
+    def refuse(_settings, _announce):
+        raise PortInUseError("port 3128 is in use by Px (pid 1)")
+
+    monkeypatch.chdir(cwd)
+    app.run = refuse
+    assert cli.run_command(["--proxy=h"]) == 5
+    assert capsys.readouterr().err == "px: port 3128 is in use by Px (pid 1)\n"
+
+
+def test_a_crash_is_exit_1_with_one_line_and_a_log(cwd, app, monkeypatch, capsys):
+    def crash(_settings, _announce):
+        raise RuntimeError("lost http://alice:s3cret@h")
+
+    monkeypatch.chdir(cwd)
+    app.run = crash
+    assert cli.run_command(["--proxy=h"]) == 1
+    (path,) = cwd.glob("debug-crash-*.log")
+    assert (
+        capsys.readouterr().err
+        == f"px: crashed: RuntimeError: lost http://***@h; the traceback is in {path}\n"
+    )
+    assert "RuntimeError" in path.read_text()
+
+
+def test_ctrl_c_before_px_listens_ends_it_quietly(cwd, app, monkeypatch, capsys):
+    def interrupt(_settings, _announce):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(cwd)
+    app.run = interrupt
+    assert cli.run_command(["--proxy=h"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_main_exits_with_the_code(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["px", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 0
+
+
+def test_the_version_is_printed_without_loading_the_configuration(cwd):
+    done = run_px("-X", "importtime", "-m", "px", "--version", cwd=cwd, program=())
+    assert "px.config" not in done.stderr
+    assert "asyncio" not in done.stderr
+
+
+def test_a_failure_comes_with_the_warnings_that_may_explain_it(cwd):
+    (cwd / "px.ini").write_text("[proxy]\nservr = h:1\n")
+    done = run_px(cwd=cwd)
+    assert done.returncode == 2
+    warning, failure = done.stderr.splitlines()
+    assert "servr" in warning
+    assert failure.startswith("px: no upstream proxy is known")

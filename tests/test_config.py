@@ -1,0 +1,598 @@
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from px import config_files
+from px.config import Invocation, Settings, default_settings, load_settings
+from px.core.auth_policy import AuthPolicy
+from px.core.route import UpstreamAddress
+from px.core.secret import Secret
+from px.core.startup_errors import ConfigError
+from px.options import ACTIONS, GROUPS, OPTIONS
+from px.options_text import format_document, format_help
+
+ROOT = Path(__file__).resolve().parent.parent
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX")
+
+#: The px.ini that the original Px writes with --save.
+ORIGINAL_INI = """\
+[proxy]
+server = proxy.corp.example:8080
+pac =
+pac_encoding =
+port = 3129
+listen = 127.0.0.1
+gateway = 0
+hostonly = 0
+allow = *.*.*.*
+noproxy = 10.0.0.0/8,.corp.example
+useragent =
+username = CORP\\alice
+auth =
+kerberos = 0
+
+[client]
+client_username =
+client_auth = NONE
+client_nosspi = 0
+
+[settings]
+workers = 2
+threads = 32
+idle = 30
+socktimeout = 20.0
+proxyreload = 60
+foreground = 0
+log = 0
+"""
+
+
+class House:
+    """A working directory and a user's configuration directory of one test's own."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.cwd = tmp_path / "work"
+        self.user_dir = tmp_path / "user"
+        for path in (self.cwd, self.user_dir):
+            path.mkdir(mode=0o700)
+
+    def ini(self, text: str, directory: Path | None = None) -> Path:
+        return self.write("px.ini", text, directory)
+
+    def dotenv(self, text: str) -> Path:
+        return self.write(".env", text)
+
+    def write(self, name: str, text: str, directory: Path | None = None) -> Path:
+        path = (directory or self.cwd) / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
+        return path
+
+    def load(self, *argv: str, **environ: str) -> Invocation:
+        return load_settings(argv, environ, self.cwd, (self.user_dir,))
+
+    def settings(self, *argv: str, **environ: str) -> Settings:
+        """Load with an upstream at the end of the arguments, so that there is something to do."""
+        settings = self.load(*argv, "--noproxy=*", **environ).settings
+        assert settings is not None
+        return settings
+
+    def error(self, *argv: str, **environ: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            self.load(*argv, **environ)
+        message = str(caught.value)
+        assert "\n" not in message
+        return message
+
+
+@pytest.fixture
+def house(tmp_path):
+    return House(tmp_path)
+
+
+# The table
+
+
+def test_every_option_is_a_field_of_the_settings():
+    assert {field.name for field in dataclasses.fields(Settings)} == {option.name for option in OPTIONS}
+
+
+def test_every_option_has_a_group_and_names_of_its_own():
+    assert {option.group for option in OPTIONS} == set(GROUPS)
+    flags = [name for entry in (*OPTIONS, *ACTIONS) for name in (entry.name, *entry.aliases)]
+    variables = [variable for option in OPTIONS for variable in option.variables]
+    assert len(set(flags)) == len(flags)
+    assert len(set(variables)) == len(variables)
+
+
+def test_the_defaults_are_those_of_the_founding_document(house):
+    settings = house.settings()
+    assert settings.proxy == ()
+    assert settings.listen == (ip_address("127.0.0.1"),)
+    assert settings.port == 3128
+    assert settings.allow.matches_everything
+    assert (settings.useragent, settings.via, settings.username) == ("", True, "")
+    assert settings.auth == AuthPolicy("ANY")
+    assert (settings.password, settings.nthash) == (None, None)
+    assert (settings.threads, settings.idle, settings.socktimeout) == (5, 30.0, 5.0)
+    assert (settings.foreground, settings.verbose, settings.log) == (False, False, 0)
+
+
+def test_default_settings_take_changes_by_name():
+    assert default_settings(port=0).port == 0
+    with pytest.raises(ConfigError, match="no such option: prot"):
+        default_settings(prot=1)
+
+
+# Command line
+
+
+@pytest.mark.parametrize(
+    "argv", [["--port=1"], ["--port", "1"], ["--PORT=1"], ["--port=2", "--port=1"]], ids=" ".join
+)
+def test_a_value_follows_an_equals_sign_or_a_space(house, argv):
+    assert house.settings(*argv).port == 1
+
+
+@pytest.mark.parametrize("flag", ["--proxy", "--server"])
+def test_proxy_and_server_are_the_same(house, flag):
+    assert house.settings(f"{flag}=a:1,b").proxy == (
+        UpstreamAddress("http", "a", 1),
+        UpstreamAddress("http", "b", 80),
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--foreground"], True),
+        (["--foreground=1"], True),
+        (["--foreground", "0"], False),
+        (["--foreground=no"], False),
+        (["--foreground", "--port=1"], True),
+    ],
+    ids=str,
+)
+def test_a_bare_boolean_is_true_and_may_have_a_value(house, argv, expected):
+    assert house.settings(*argv).foreground is expected
+
+
+def test_a_value_may_have_equals_signs_and_dashes_in_it(house):
+    assert house.settings("--useragent", "-a=b-c").useragent == "-a=b-c"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--prot=1"], "--prot: unknown option; did you mean --port?"),
+        (["--no-proxy=x"], "--no-proxy: unknown option; did you mean --noproxy?"),
+        (["--zzz"], "--zzz: unknown option; --help lists all"),
+        (["--workers=2"], "--workers: unknown option"),
+        (["-p"], "-p: unexpected argument"),
+        (["-port=1"], "-port: unexpected argument; options begin with --; did you mean --port?"),
+        (["proxy:80"], "proxy:80: unexpected argument"),
+        (["--port"], "--port needs a value; valid is: a port number, 1 to 65535"),
+        (["--port", "--debug"], "--port needs a value"),
+        (["--port=70000"], "--port=70000: not a number from 1 to 65535; valid is: a port number, 1 to 65535"),
+        (["--port="], "--port=: not a number"),
+        (["--port=٣"], "--port=٣: not a number"),
+        (["--server=h:0"], "--server=h:0: 'h:0': no valid port"),
+        (["--listen=localhost"], "--listen=localhost: 'localhost' is no IP address"),
+        (["--listen="], "--listen=: empty"),
+        (["--allow=host"], "--allow=host: 'host' is no address"),
+        (["--allow="], "--allow=: empty: nobody could use Px"),
+        (["--noproxy=10.0.0.0/40"], "'10.0.0.0/40' is no network"),
+        (["--auth=NTML"], "--auth=NTML: unknown login policy 'NTML'; did you mean NTLM?"),
+        (["--idle=-1"], "--idle=-1: out of range"),
+        (["--idle=nan"], "--idle=nan: out of range"),
+        (["--socktimeout=0"], "--socktimeout=0: out of range; valid is: seconds, more than 0"),
+        (["--socktimeout=soon"], "--socktimeout=soon: not a number"),
+        (["--threads=0"], "--threads=0: not a number from 1"),
+        (["--log=6"], "--log=6: not a number from 0 to 5"),
+        (["--via=maybe"], "--via=maybe: neither 0 nor 1"),
+        (["--useragent=a\nb"], r"--useragent='a\nb': has characters"),
+        (["--config=none.ini"], "--config=none.ini: no such file; valid is: the path of an existing file"),
+        (["--version=1"], "--version takes no value"),
+        (["--demo", "--version"], "--version: one action at a time, and --demo was given"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_argument_is_one_line_that_says_what_would_be_right(house, argv, message):
+    assert message in house.error(*argv)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--proxy=http://alice:s3cret@h:1",
+        "--password=s3cret",
+        "--nthash=s3cret",
+        "--username=alice:s3cret",
+        "--pass=s3cret",
+    ],
+)
+def test_a_secret_in_the_arguments_is_refused_and_not_repeated(house, argument):
+    assert "s3cret" not in house.error(argument)
+
+
+def test_a_secret_is_said_to_belong_in_the_environment(house):
+    assert "set PX_PASSWORD instead" in house.error("--password=x")
+
+
+def test_a_very_long_value_is_cut_in_the_error(house):
+    assert len(house.error("--useragent=" + "ü" * 10_000)) < 400
+
+
+@given(st.lists(st.text(max_size=12) | st.sampled_from(["--port", "--debug", "--demo"]), max_size=4))
+def test_no_arguments_crash_the_parser(argv):
+    with contextlib.suppress(ConfigError):
+        load_settings(argv, {}, ROOT / "tests", ())
+
+
+# Actions
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["-h"], ["--bogus", "--help"], ["--port", "--HELP"]], ids=str)
+def test_help_wins_over_everything(house, argv):
+    assert house.load(*argv).action == "help"
+
+
+def test_help_knows_which_file_would_be_used(house):
+    assert house.load("-h").config_file is None
+    path = house.ini("[proxy]\nport = broken\n")
+    assert house.load("-h").config_file == path
+
+
+def test_the_demo_reads_the_command_line_alone(house):
+    house.ini("[proxy]\nport = broken\n")
+    invocation = house.load("--demo", "--debug", PX_PORT="broken")
+    assert invocation.action == "demo"
+    assert invocation.settings is not None
+    assert (invocation.settings.port, invocation.settings.log) == (3128, 2)
+
+
+def test_without_any_proxy_and_noproxy_there_is_nothing_to_do(house):
+    message = house.error()
+    assert "no upstream proxy is known" in message
+    assert "--proxy=HOST:PORT" in message
+    assert house.load("--noproxy=10.*").action == "run"
+    assert house.load("--proxy=h").action == "run"
+
+
+# Precedence
+
+
+def test_the_command_line_beats_the_environment_beats_dotenv_beats_px_ini(house):
+    house.ini("[proxy]\nport = 1\nlisten = 10.0.0.1\nuseragent = ini\nusername = ini\nnoproxy = *\n")
+    house.dotenv("PX_PORT=2\nPX_LISTEN=10.0.0.2\nPX_USERAGENT=dotenv\n")
+    environ = {"PX_PORT": "3", "PX_LISTEN": "10.0.0.3"}
+    settings = house.load("--port=4", **environ).settings
+    assert settings is not None
+    assert settings.port == 4
+    assert settings.listen == (ip_address("10.0.0.3"),)
+    assert settings.useragent == "dotenv"
+    assert settings.username == "ini"
+    assert settings.idle == 30
+
+
+def test_an_empty_value_on_the_command_line_empties_a_weaker_one(house):
+    assert house.settings("--username=", PX_USERNAME="alice").username == ""
+
+
+# Environment
+
+
+@pytest.mark.parametrize("variable", ["PX_PROXY", "PX_SERVER"])
+def test_the_upstreams_have_two_names_in_the_environment(house, variable):
+    settings = house.settings(**{variable: "http://alice:s3cret@h:1"})
+    assert settings.proxy[0].username == "alice"
+    assert settings.proxy[0].password == Secret("s3cret")
+    assert "s3cret" not in repr(settings)
+
+
+def test_secrets_come_from_the_environment_and_show_in_no_repr(house):
+    settings = house.settings(PX_PASSWORD=" s3cret ", PX_NTHASH="A" * 32)
+    assert settings.password == Secret(" s3cret ")
+    assert settings.nthash == Secret("a" * 32)
+    assert "s3cret" not in repr(settings)
+    assert "a" * 32 not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"PX_PORT": "x"}, "PX_PORT=x (in the environment): not a number from 1 to 65535"),
+        ({"PX_NTHASH": "s3cret"}, "PX_NTHASH=*** (in the environment): not 32 hexadecimal digits"),
+        ({"PX_PROXY": "a:s3cret@h:x"}, "PX_PROXY=*** (in the environment): entry 1: no valid port"),
+        ({"PX_ALLOW": ""}, "PX_ALLOW= (in the environment): empty"),
+        ({"PX_CONFIG": "none.ini"}, "PX_CONFIG=none.ini (in the environment): no such file"),
+    ],
+    ids=str,
+)
+def test_an_error_in_the_environment_names_the_variable_and_hides_secrets(house, environ, message):
+    assert house.error("--proxy=h" if "PX_PROXY" not in environ else "--debug", **environ).startswith(message)
+
+
+def test_an_empty_variable_counts_as_not_set(house):
+    assert house.settings(PX_PORT="", PX_USERNAME="").port == 3128
+
+
+def test_a_slip_in_a_variable_is_a_warning_and_foreign_variables_are_not(house):
+    warnings = house.load("--proxy=h", PX_PROT="1", PX_HEIGHT="10px", PX_WORKERS="2").warnings
+    assert warnings == ("PX_PROT (in the environment): unknown; did you mean PX_PORT?",)
+
+
+# .env
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("PX_USERAGENT=a b", "a b"),
+        ("PX_USERAGENT = a", "a"),
+        ("export PX_USERAGENT=a", "a"),
+        ("  PX_USERAGENT=a  # why", "a"),
+        ("PX_USERAGENT=a#b", "a#b"),
+        ("PX_USERAGENT='a # b'  # why", "a # b"),
+        (r"PX_USERAGENT='a\n$b'", r"a\n$b"),
+        (r'PX_USERAGENT="a \"b\" \\ $c"', r'a "b" \ $c'),
+        ("PX_USERAGENT=", ""),
+        ("PX_USERAGENT=# nothing", ""),
+        ("#PX_USERAGENT=a", ""),
+        ("OTHER=a\nanything at all\n'\nPX_USERAGENT=a", "a"),
+        ("\ufeffPX_USERAGENT=a", "a"),
+    ],
+    ids=repr,
+)
+def test_dotenv_lines_are_read_as_a_shell_would(house, line, expected):
+    house.dotenv(line + "\n")
+    assert house.settings().useragent == expected
+
+
+@pytest.mark.parametrize("line", ["PX_PORT", "PX_PORT='1", 'PX_PORT="1" 2', "export PX_PORT 1"])
+def test_a_line_for_px_that_cannot_be_read_is_an_error_with_its_place(house, line):
+    path = house.dotenv(f"# comment\n{line}\n")
+    assert house.error() == f"{path}:2: not a line of the form PX_NAME=value"
+
+
+def test_a_wrong_value_in_dotenv_is_named_with_its_line(house):
+    path = house.dotenv("A=1\nPX_PORT=x\n")
+    assert house.error().startswith(f"PX_PORT=x ({path}:2): not a number")
+
+
+def test_a_slip_in_dotenv_is_a_warning(house):
+    path = house.dotenv("PX_NO_PROXY=h\n")
+    assert house.load("--proxy=h").warnings == (f"PX_NO_PROXY ({path}): unknown; did you mean PX_NOPROXY?",)
+
+
+def test_dotenv_may_name_the_px_ini(house):
+    house.dotenv("PX_CONFIG=other.ini\n")
+    other = house.write("other.ini", "[proxy]\nport = 7\n")
+    assert house.settings().port == 7
+    assert house.settings().config == other
+
+
+# px.ini
+
+
+def test_a_px_ini_of_the_original_px_loads(house):
+    path = house.ini(ORIGINAL_INI)
+    invocation = house.load()
+    settings = invocation.settings
+    assert settings is not None
+    assert invocation.config_file == settings.config == path
+    assert str(settings.proxy[0]) == "http://proxy.corp.example:8080"
+    assert (settings.port, settings.username, settings.threads) == (3129, "CORP\\alice", 32)
+    assert settings.socktimeout == 20
+    assert settings.auth.name == "ANY"
+    assert all("unknown key" in warning for warning in invocation.warnings)
+
+
+def test_an_unknown_key_is_a_warning_with_file_and_line(house):
+    path = house.ini(
+        "; comment\n[proxy]\nserver = h\n\nprot : 1\nport = 5\n[settings]\nusername=x\nworkers = 2\n"
+    )
+    invocation = house.load()
+    assert invocation.settings is not None
+    assert invocation.settings.port == 5
+    assert invocation.warnings == (
+        f"{path}:5: unknown key [proxy] prot; did you mean port?",
+        f"{path}:8: unknown key [settings] username; it belongs in [proxy]",
+        f"{path}:9: unknown key [settings] workers",
+    )
+
+
+def test_a_password_in_px_ini_is_unknown_and_not_shown(house):
+    house.ini("[proxy]\nserver = h\npassword = s3cret\n")
+    (warning,) = house.load().warnings
+    assert "s3cret" not in warning
+
+
+def test_percent_signs_case_and_a_byte_order_mark_do_no_harm(house):
+    house.ini("\ufeff[Proxy]\nServer = http://a:p%40s%25@h:1\nUserAgent = 100% x\n")
+    settings = house.load().settings
+    assert settings is not None
+    assert settings.proxy[0].password == Secret("p@s%")
+    assert settings.useragent == "100% x"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[proxy]\nport = x\n", "port=x ({path}:2): not a number from 1 to 65535; valid is: a port number"),
+        ("port = 1\n", "{path}:1: no section yet"),
+        ("[proxy]\nport\n", "{path}:2: neither [section] nor key = value"),
+        ("[proxy]\nport = 1\nport = 2\n", "{path}:3: port stands there a second time"),
+        ("[proxy]\n[proxy]\n", "{path}:2: proxy stands there a second time"),
+        ("[proxy]\nnthash = s3cret\n", "nthash=*** ({path}:2): not 32"),
+        ("[proxy]\nserver = u:s3cret@h:x\n", "server=*** ({path}:2): entry 1: no valid port"),
+        ("[proxy]\nallow =\n", "allow= ({path}:2): empty"),
+    ],
+    ids=lambda value: value.splitlines()[-1],
+)
+def test_an_error_in_px_ini_has_its_file_and_line(house, text, message):
+    path = house.ini(text)
+    assert house.error().startswith(message.format(path=path))
+
+
+def test_a_px_ini_in_another_encoding_is_an_error(house):
+    path = house.ini("")
+    path.write_bytes(b"[proxy]\nusername = m\xfcller\n")
+    assert house.error() == f"{path}: is not a UTF-8 text; save it in that encoding"
+
+
+@posix_only
+@pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() == 0, reason="root can read everything")
+def test_a_px_ini_that_cannot_be_read_is_an_error(house):
+    path = house.ini("")
+    path.chmod(0)
+    assert house.error() == f"{path}: cannot be read: Permission denied"
+
+
+# Where px.ini is found
+
+
+def test_the_working_directory_comes_before_the_users(house):
+    theirs = house.ini("[proxy]\nport = 2\n", house.user_dir)
+    assert house.settings().config == theirs
+    mine = house.ini("[proxy]\nport = 1\n")
+    assert house.settings().config == mine
+
+
+def test_a_named_px_ini_is_the_only_one_read(house):
+    house.ini("[proxy]\nport = 1\nuseragent = x\n")
+    named = house.write("named.ini", "[proxy]\nport = 2\n")
+    settings = house.settings("--config", "named.ini", PX_CONFIG="none.ini")
+    assert (settings.port, settings.useragent, settings.config) == (2, "", named)
+    assert house.settings(PX_CONFIG=str(named)).port == 2
+
+
+@posix_only
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
+def test_a_working_directory_that_others_can_write_to_is_not_trusted(house, mode):
+    ini, dotenv = house.ini("[proxy]\nport = 1\n"), house.dotenv("PX_IDLE=1\n")
+    theirs = house.ini("[proxy]\nport = 2\n", house.user_dir)
+    house.cwd.chmod(mode)
+    invocation = house.load("--proxy=h")
+    assert invocation.settings is not None
+    assert (invocation.settings.port, invocation.settings.idle) == (2, 30)
+    assert invocation.config_file == theirs
+    reason = f"is not used: everybody can write to {house.cwd}"
+    assert set(invocation.warnings) == {f"{ini} {reason}", f"{dotenv} {reason}"}
+
+
+@posix_only
+def test_a_px_ini_that_others_can_write_to_is_not_trusted(house):
+    house.ini("[proxy]\nport = 1\n").chmod(0o666)
+    invocation = house.load("--proxy=h")
+    assert invocation.config_file is None
+    assert "everybody can write to" in invocation.warnings[0]
+
+
+@posix_only
+def test_a_shared_group_is_not_trusted_but_a_private_one_is(house, monkeypatch):
+    house.ini("[proxy]\nport = 1\n")
+    house.cwd.chmod(0o770)
+    monkeypatch.setattr("px.config_files._is_private_group", lambda _gid: False)
+    assert "a group of users can write to" in house.load("--proxy=h").warnings[0]
+    monkeypatch.setattr("px.config_files._is_private_group", lambda _gid: True)
+    assert house.load("--proxy=h").warnings == ()
+
+
+@posix_only
+def test_a_private_group_is_named_after_the_user_and_has_no_other_members():
+    grp, pwd = pytest.importorskip("grp"), pytest.importorskip("pwd")
+    me = pwd.getpwuid(os.getuid()).pw_name
+    expected = {g.gr_gid for g in grp.getgrall() if g.gr_name == me and set(g.gr_mem) <= {me}}
+    assert {g.gr_gid for g in grp.getgrall() if config_files._is_private_group(g.gr_gid)} == expected
+    assert not config_files._is_private_group(2**31 - 5)
+
+
+@posix_only
+@pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() != 0, reason="only root can give files away")
+def test_a_file_or_directory_of_another_user_is_not_trusted(house):
+    path = house.ini("[proxy]\nport = 1\n")
+    os.chown(path, 12345, 12345)
+    assert house.load("--proxy=h").warnings == (f"{path} is not used: {path} belongs to another user",)
+    os.chown(house.cwd, 12345, 12345)
+    assert house.load("--proxy=h").warnings == (f"{path} is not used: {house.cwd} belongs to another user",)
+
+
+# Combinations
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "log", "verbose"),
+    [
+        ([], {}, 0, False),
+        (["--debug"], {}, 2, False),
+        (["--uniqlog"], {}, 3, False),
+        (["--uniqlog", "--debug"], {}, 3, False),
+        (["--debug", "--uniqlog"], {}, 3, False),
+        (["--verbose"], {}, 4, True),
+        (["--log=4"], {}, 4, True),
+        (["--verbose", "--debug"], {}, 2, True),
+        (["--uniqlog", "--verbose"], {}, 3, True),
+        (["--verbose", "--log=5"], {}, 5, True),
+        (["--log=5", "--debug"], {}, 5, False),
+        (["--log=1", "--debug"], {}, 1, False),
+        (["--log=4", "--debug"], {}, 2, True),
+        ([], {"PX_LOG": "5"}, 5, False),
+        (["--debug"], {"PX_LOG": "5"}, 2, False),
+        (["--verbose"], {"PX_LOG": "3"}, 3, True),
+        (["--log=0"], {"PX_LOG": "3"}, 0, False),
+    ],
+    ids=str,
+)
+def test_the_four_options_of_logging_combine(house, argv, environ, log, verbose):
+    settings = house.settings(*argv, **environ)
+    assert (settings.log, settings.verbose, settings.foreground) == (log, verbose, verbose)
+
+
+def test_fewer_than_three_threads_are_three_with_a_warning(house):
+    invocation = house.load("--proxy=h", "--threads=1")
+    assert invocation.settings is not None
+    assert invocation.settings.threads == 3
+    assert invocation.warnings == ("threads=1: Px needs 3 and uses 3",)
+
+
+def test_listen_takes_several_addresses_of_both_kinds(house):
+    assert house.settings("--listen=127.0.0.1, ::1,[::1]").listen == (
+        ip_address("127.0.0.1"),
+        ip_address("::1"),
+    )
+
+
+# Texts
+
+
+def test_the_help_fits_a_terminal_and_names_every_option():
+    text = format_help(None)
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.isascii()
+    for option in OPTIONS:
+        assert (option.flag if option.is_flag else option.variables[0]) in text
+        assert option.ini_name in text
+    for action in ACTIONS:
+        assert f"--{action.name}" in text
+
+
+def test_the_help_says_where_the_configuration_was_found():
+    assert "px.ini in use: none found" in format_help(None)
+    assert str(Path("/x/px.ini")) in format_help(Path("/x/px.ini"))
+
+
+def test_the_documentation_is_current():
+    written = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    assert written == format_document(), "run `make docs`"
+    assert not re.search(r"\| None|Option\(", written)

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from px.core.startup_errors import ConfigError
+from px.log import PrivateLogFile, RequestLog, close_log, open_log, redact, write_crash_log
+
+pytestmark = pytest.mark.usefixtures("px_logging")
+log = logging.getLogger("px.test")
+
+
+def test_off_nothing_is_enabled_and_no_handler_waits(tmp_path, capsys):
+    assert open_log(0, verbose=False, cwd=tmp_path, port=3128) is None
+    assert not log.isEnabledFor(logging.CRITICAL)
+    log.critical("unheard")
+    assert logging.getLogger("px").handlers == []
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_debug_writes_to_the_working_directory_and_overwrites_at_start(tmp_path, level):
+    path = tmp_path / "debug-3128-main.log"
+    for text in ("first", "second"):
+        assert open_log(level, verbose=False, cwd=tmp_path, port=3128) == path
+        log.debug(text)
+    close_log()
+    assert "second" in path.read_text()
+    assert "first" not in path.read_text()
+
+
+def test_uniqlog_has_a_name_of_its_own(tmp_path):
+    path = open_log(3, verbose=False, cwd=tmp_path, port=3128)
+    assert path is not None
+    assert path.parent == tmp_path
+    assert path.match("debug-3128-main-????????-??????-*.log")
+
+
+def test_each_process_has_its_own_file(tmp_path):
+    assert (
+        open_log(2, verbose=False, cwd=tmp_path, port=1, process="worker-2")
+        == tmp_path / "debug-1-worker-2.log"
+    )
+
+
+def test_verbose_writes_to_stdout(tmp_path, capsys):
+    assert open_log(4, verbose=True, cwd=tmp_path, port=3128) is None
+    log.info("hello")
+    assert "px.test: hello" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verbose_writes_to_stdout_besides_a_file(tmp_path, capsys):
+    path = open_log(2, verbose=True, cwd=tmp_path, port=3128)
+    log.info("hello")
+    close_log()
+    assert path is not None
+    assert "hello" in path.read_text()
+    assert "hello" in capsys.readouterr().out
+
+
+def test_without_a_console_verbose_writes_nowhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    open_log(4, verbose=True, cwd=tmp_path, port=3128)
+    log.info("unheard")
+
+
+def test_level_five_writes_to_the_state_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "px.system.installation.user_state_path", lambda *_args, **_kwargs: tmp_path / "new" / "state"
+    )
+    assert open_log(5, verbose=False, cwd=tmp_path, port=1) == tmp_path / "new" / "state" / "debug-1-main.log"
+
+
+def test_a_log_that_cannot_be_written_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be written"):
+        open_log(2, verbose=False, cwd=tmp_path / "none", port=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes and links are POSIX")
+def test_a_log_is_for_its_owner_and_follows_no_link(tmp_path):
+    path = open_log(2, verbose=False, cwd=tmp_path, port=1)
+    assert path is not None
+    assert path.stat().st_mode & 0o777 == 0o600
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "debug-2-main.log").symlink_to(victim)
+    with pytest.raises(ConfigError):
+        open_log(2, verbose=False, cwd=tmp_path, port=2)
+    assert victim.read_text() == "precious"
+
+
+def test_a_log_in_use_by_another_process_is_left_alone(tmp_path):
+    script = (
+        "import logging, sys; from pathlib import Path; from px.log import open_log;"
+        "open_log(2, verbose=False, cwd=Path(sys.argv[1]), port=1);"
+        "logging.getLogger('px').info('first'); print('ready', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline().strip() == b"ready"
+        path = open_log(2, verbose=False, cwd=tmp_path, port=1)
+        assert path != tmp_path / "debug-1-main.log"
+        assert "first" in (tmp_path / "debug-1-main.log").read_text()
+        first.communicate()
+
+
+def test_a_log_is_bounded_in_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("px.log.MAX_LOG_BYTES", 1000)
+    open_log(2, verbose=False, cwd=tmp_path, port=1)
+    for number in range(300):
+        log.info("line %d", number)
+    close_log()
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["debug-1-main.log", *(f"debug-1-main.log.{n}" for n in (1, 2, 3))]
+    assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
+    assert "line 299" in (tmp_path / "debug-1-main.log").read_text()
+
+
+def test_a_line_has_the_id_of_its_request(tmp_path):
+    path = open_log(2, verbose=False, cwd=tmp_path, port=1)
+    RequestLog(log, "c7.2").info("about %s", "it")
+    log.info("about nothing")
+    close_log()
+    assert path is not None
+    first, second = path.read_text().splitlines()
+    assert "[c7.2] px.test: about it" in first
+    assert "[-] px.test: about nothing" in second
+
+
+# Redaction
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Proxy-Authorization: Basic s3cret", "Proxy-Authorization: Basic ***"),
+        ("authorization: Negotiate s3cret==\r\nHost: x", "authorization: Negotiate ***\r\nHost: x"),
+        (r"b'Proxy-Authorization: NTLM s3cret=\r\nHost: x'", r"b'Proxy-Authorization: NTLM ***\r\nHost: x'"),
+        (
+            "[(b'Authorization', b'Basic s3cret'), (b'a', b'b')]",
+            "[(b'Authorization', b'Basic ***'), (b'a', b'b')]",
+        ),
+        ("{'Authorization': 's3cret'}", "{'Authorization': '***'}"),
+        (
+            'Authorization: Digest username="a", response="s3cret"',
+            'Authorization: Digest ***"a", response="s3cret"',
+        ),
+        ("to http://alice:s3cret@h:1/p", "to http://***@h:1/p"),
+        ("to http://alice:s3@cret@h:1/p", "to http://***@h:1/p"),
+        ("get http://h/@scope/pkg?a@b", "get http://h/@scope/pkg?a@b"),
+        ("mail a@b", "mail a@b"),
+        ("authorization failed", "authorization failed"),
+    ],
+)
+def test_credentials_are_cut_out(text, expected):
+    assert redact(text) == expected
+
+
+@given(st.text(max_size=40))
+def test_any_text_can_be_redacted(text):
+    redact(text)
+    assert "s3cret" not in redact(f"{text}\nProxy-Authorization: NTLM s3cret\n")
+
+
+def test_tracebacks_in_a_log_are_redacted_too(tmp_path):
+    path = open_log(2, verbose=False, cwd=tmp_path, port=1)
+    log.error("failed", exc_info=RuntimeError("at http://alice:s3cret@h:1"))
+    close_log()
+    assert path is not None
+    assert "RuntimeError: at http://***@h:1" in path.read_text()
+
+
+# Crashes
+
+
+def test_a_crash_leaves_a_log_with_logging_off(tmp_path):
+    open_log(0, verbose=False, cwd=tmp_path, port=1)
+    path = write_crash_log(RuntimeError("at http://alice:s3cret@h:1"), tmp_path)
+    assert path is not None
+    assert path.match("debug-crash-*.log")
+    assert "RuntimeError: at http://***@h:1" in path.read_text()
+
+
+def test_a_crash_goes_to_the_state_directory_where_the_working_directory_is_no_good(tmp_path, monkeypatch):
+    monkeypatch.setattr("px.system.installation.user_state_path", lambda *_args, **_kwargs: tmp_path)
+    path = write_crash_log(RuntimeError(), tmp_path / "none")
+    assert path is not None
+    assert path.parent == tmp_path
+    monkeypatch.setattr("px.system.installation.user_state_path", lambda *_args, **_kwargs: path / "x")
+    assert write_crash_log(RuntimeError(), tmp_path / "none") is None
+
+
+def test_the_file_handler_reports_as_the_standard_one(tmp_path):
+    handler = PrivateLogFile(tmp_path / "a.log")
+    assert "a.log" in repr(handler)
+    handler.close()
