@@ -52,6 +52,8 @@ class SquidPlace:
     certificates: Certificates
 
 
+# client_request_buffer_max_size: with the default of 512 KB Squid 5.7 now and then resets a TLS connection in
+# the middle of a long upload, whoever sends it (curl does not get through either).
 _COMMON = """\
 visible_hostname proxy.test
 pid_filename {directory}/squid.pid
@@ -62,6 +64,7 @@ access_log stdio:{directory}/access.log logformat=requests
 buffered_logs off
 cache deny all
 cache_mem 8 MB
+client_request_buffer_max_size 16 MB
 shutdown_lifetime 0 seconds
 pinger_enable off
 netdb_filename none
