@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -51,14 +51,10 @@ def _act(argv: Sequence[str]) -> int:
 
     invocation = load_settings(argv, os.environ, Path.cwd(), default_config_dirs())
     _warn(invocation.warnings)
-    if invocation.action == "version":
-        return _print_version()
-    if invocation.action == "help":
-        return _print_help(invocation)
-    return _start(invocation)
+    return _VERBS[invocation.action](invocation)
 
 
-def _print_version() -> int:
+def _print_version(_: Invocation | None = None) -> int:
     return _answer(f"px {__version__}")
 
 
@@ -77,19 +73,34 @@ def _answer(text: str) -> int:
     return EXIT_OK
 
 
-def _start(invocation: Invocation) -> int:
-    """Run the proxy, or the demo, until it ends."""
-    settings = invocation.settings
-    if settings is None:
-        raise AssertionError(f"{invocation.action} came without settings")
-    _open_log(settings, "demo" if invocation.action == "demo" else "main")
-    if invocation.action == "demo":
-        from px.demo import run_demo  # noqa: PLC0415
+def _run_demo(invocation: Invocation) -> int:
+    from px.demo import run_demo  # noqa: PLC0415
 
-        return run_demo()
+    _open_log(_settings_of(invocation), "demo")
+    return run_demo()
+
+
+def _run_proxy(invocation: Invocation) -> int:
     from px.app import run  # noqa: PLC0415
 
+    settings = _settings_of(invocation)
+    _open_log(settings, "main")
     return run(settings, _announce)
+
+
+#: What each action does; ``run`` is none of them.
+_VERBS: Final[dict[str, Callable[[Invocation], int]]] = {
+    "run": _run_proxy,
+    "demo": _run_demo,
+    "version": _print_version,
+    "help": _print_help,
+}
+
+
+def _settings_of(invocation: Invocation) -> Settings:
+    if invocation.settings is None:
+        raise AssertionError(f"{invocation.action} came without settings")
+    return invocation.settings
 
 
 def _open_log(settings: Settings, process: str) -> None:

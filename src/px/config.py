@@ -86,15 +86,17 @@ class Invocation:
 
     Attributes:
         action: ``run``, or the name of one of `px.options.ACTIONS`.
-        settings: For ``run`` and ``demo`` (which reads the command line alone); None for the others.
+        settings: None for an action that reads none.
         warnings: Lines for stderr.
-        config_file: The px.ini in use, for ``run`` and ``help``.
+        config_file: The px.ini in use.
+        action_value: What was written after the action's ``=``.
     """
 
     action: str
     settings: Settings | None
     warnings: tuple[str, ...] = ()
     config_file: Path | None = None
+    action_value: str = ""
 
 
 def load_settings(
@@ -116,17 +118,11 @@ def load_settings(
     if any(argument.lower() in {"-h", "--help"} for argument in argv):
         return Invocation("help", None, config_file=find_ini(cwd, config_dirs, []))
     command_line = read_arguments(argv)
-    action = command_line.action.name if command_line.action else "run"
-    if action == "version":
-        return Invocation(action, None)
-    if action == "demo":
-        return Invocation(action, make_settings([command_line.given], None, []))
-    return _load_run(command_line, environ, cwd, config_dirs)
-
-
-def _load_run(
-    command_line: CommandLine, environ: Mapping[str, str], cwd: Path, config_dirs: Sequence[Path]
-) -> Invocation:
+    action = command_line.action
+    if action is not None and action.reads == "nothing":
+        return Invocation(action.name, None)
+    if action is not None and action.reads == "flags":
+        return Invocation(action.name, make_settings([command_line.given], None, []))
     warnings: list[str] = []
     try:
         return _read_sources(command_line, environ, cwd, config_dirs, warnings)
@@ -150,6 +146,8 @@ def _read_sources(
     if ini:
         sources.append(read_ini(ini, warnings))
     settings = make_settings(sources, ini, warnings)
+    if command_line.action is not None:
+        return Invocation(command_line.action.name, settings, tuple(warnings), ini, command_line.action_value)
     if (settings.password or settings.nthash) and not settings.username:
         warnings.append("there is a password or hash but no username: it is not used; give --username, too")
     if not settings.proxy and not settings.noproxy:

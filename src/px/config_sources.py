@@ -60,10 +60,17 @@ def _one_line(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """What the arguments say."""
+    """What the arguments say.
+
+    Attributes:
+        action: What to do instead of serving, if anything.
+        given: Options, by name.
+        action_value: What was written after the action's ``=``.
+    """
 
     action: Action | None
     given: dict[str, Given]
+    action_value: str = ""
 
 
 # Command line
@@ -78,6 +85,7 @@ def read_arguments(argv: Sequence[str]) -> CommandLine:
         ConfigError: An argument is unknown or lacks its value.
     """
     action: Action | None = None
+    action_value = ""
     given: dict[str, Given] = {}
     rest = list(reversed(argv))
     while rest:
@@ -86,11 +94,11 @@ def read_arguments(argv: Sequence[str]) -> CommandLine:
         if found is None:
             raise ConfigError(_unknown_flag(name))
         if isinstance(found, Action):
-            action = _choose_action(action, found, text)
+            action, action_value = _choose_action(action, found, text), text or ""
         else:
             value = _flag_value(found, text, rest)
             given[found.name] = Given(found, value, "", f"--{_as_written(name)}")
-    return CommandLine(action, given)
+    return CommandLine(action, given, action_value)
 
 
 def _flags() -> dict[str, Option | Action]:
@@ -139,11 +147,12 @@ def _is_boolean(text: str) -> bool:
 
 
 def _choose_action(chosen: Action | None, found: Action, text: str | None) -> Action:
-    if text is not None:
-        raise ConfigError(f"--{found.name} takes no value")
+    if text is not None and not found.metavar:
+        raise ConfigError(f"--{_as_written(found.name)} takes no value")
     if chosen is None or chosen is found:
         return found
-    raise ConfigError(f"--{found.name}: one action at a time, and --{chosen.name} was given")
+    names = _as_written(found.name), _as_written(chosen.name)
+    raise ConfigError("--{}: one action at a time, and --{} was given".format(*names))
 
 
 def _unknown_flag(name: str) -> str:

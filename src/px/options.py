@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from px.core.host import MAX_PORT
 from px.core.hostrules import HostRules
@@ -94,11 +94,21 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something to do instead of serving."""
+    """Something to do instead of serving.
+
+    Attributes:
+        name: The flag is ``--name``.
+        help: What it does.
+        aliases: Other names of the flag.
+        reads: What has a say: nothing, the other flags of the command line, or every source of settings.
+        metavar: What the value after ``=`` is called, for an action that may have one.
+    """
 
     name: str
     help: str
     aliases: tuple[str, ...] = ()
+    reads: Literal["nothing", "flags", "all"] = "all"
+    metavar: str = ""
 
 
 PROXY: Final = "Proxy"
@@ -112,9 +122,10 @@ ACTIONS: Final = (
         "demo",
         "Start Px and an NTLM-protected upstream in one process, send a request through both and explain "
         "each step. Needs no network and ends by itself.",
+        reads="flags",
     ),
-    Action("version", "Print the version."),
-    Action("help", "Print this help.", ("h",)),
+    Action("version", "Print the version.", reads="nothing"),
+    Action("help", "Print this help.", ("h",), reads="nothing"),
 )
 
 OPTIONS: Final = (

@@ -70,7 +70,8 @@ def _format_group(title: str, entries: tuple[Action, ...] | list[Option]) -> str
 
 def _usage(entry: Action | Option) -> str:
     if isinstance(entry, Action):
-        return ", ".join([*(f"-{alias}" for alias in entry.aliases), f"--{entry.name}"])
+        flag = f"--{entry.name}[={entry.metavar}]" if entry.metavar else f"--{entry.name}"
+        return ", ".join([*(f"-{alias}" for alias in entry.aliases), flag])
     if not entry.is_flag:
         return f"{entry.variables[0]}={entry.metavar}"
     return f"{entry.flag}={entry.metavar}" if entry.metavar else entry.flag
