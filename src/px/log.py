@@ -21,13 +21,13 @@ from typing import Final
 
 from px.core.request_log import RequestLog
 from px.core.startup_errors import ConfigError
+from px.system.file_lock import claim
 
 __all__ = ["RequestLog", "close_log", "open_log", "redact", "write_crash_log"]
 
 #: A log file is moved aside at this size, and the last few of them are kept.
 MAX_LOG_BYTES: Final = 10 * 1024 * 1024
 KEPT_LOGS: Final = 3
-_LOCKED_BYTE: Final = 2**31 - 2
 
 _LOG_OFF, _LOG_UNIQUE, _LOG_STDOUT, _LOG_STATE = 0, 3, 4, 5
 _SILENT: Final = logging.CRITICAL + 1
@@ -82,7 +82,7 @@ class PrivateLogFile(RotatingFileHandler):
     def _open(self) -> TextIOWrapper:
         stream = open(self.baseFilename, "a", encoding="utf-8", opener=_open_private)  # noqa: SIM115 - kept open
         try:
-            _claim(stream)
+            claim(stream.fileno())
         except OSError:
             stream.close()
             raise
@@ -92,29 +92,6 @@ class PrivateLogFile(RotatingFileHandler):
 def _open_private(path: str, flags: int) -> int:
     # A link that somebody left under this name would make Px write elsewhere, a pipe would make it wait.
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o600)
-
-
-if sys.platform == "win32":
-
-    def _claim(stream: TextIOWrapper) -> None:
-        """Take the file for this process, or fail."""
-        import msvcrt  # noqa: PLC0415 - Windows only
-
-        # A lock keeps others from reading what it covers, so it covers a byte that will never be there. The
-        # file is open for appending: the position moved here does not count.
-        os.lseek(stream.fileno(), _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            raise BlockingIOError(error.errno, "in use by another process") from error
-
-else:
-
-    def _claim(stream: TextIOWrapper) -> None:
-        """Take the file for this process, or fail."""
-        import fcntl  # noqa: PLC0415 - POSIX only
-
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def open_log(log: int, *, verbose: bool, cwd: Path, port: int, process: str = "main") -> Path | None:

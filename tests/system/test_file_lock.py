@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from px.system.file_lock import FileLock
+
+_HOLD = """
+import sys
+from pathlib import Path
+from px.system.file_lock import FileLock
+lock = FileLock(Path(sys.argv[1]))
+print(lock.try_acquire(), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "a.lock"
+
+
+def _start_holder(path: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _HOLD, str(path)]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "True\n"
+    return holder
+
+
+def test_one_at_a_time_holds_it(path):
+    first, second = FileLock(path), FileLock(path)
+    assert first.try_acquire()
+    assert first.try_acquire()
+    assert not second.try_acquire()
+    first.release()
+    first.release()
+    assert not first.is_held
+    assert second.try_acquire()
+    second.release()
+
+
+def test_another_process_does_not_get_it_and_its_end_frees_it(path):
+    lock = FileLock(path)
+    with _start_holder(path) as holder:
+        assert not lock.try_acquire()
+        holder.kill()
+    assert lock.try_acquire()
+    lock.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+def test_only_its_owner_may_touch_it(path):
+    lock = FileLock(path)
+    lock.try_acquire()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    lock.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_left_in_its_place_is_not_followed(path, tmp_path):
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match=r"symbolic links|Too many levels"):
+        FileLock(path).try_acquire()
+    assert not (tmp_path / "elsewhere").exists()
