@@ -45,7 +45,7 @@ cover: $(VENV)/dev-installed
 	$(BIN)/coverage report
 
 docs: $(VENV)/px-installed
-	$(BIN)/python scripts/write_options_md.py
+	$(BIN)/python -m scripts.write_options_md
 
 clean:
 	rm -rf $(VENV) .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import re
 import sys
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,7 +18,7 @@ from px.core.route import UpstreamAddress
 from px.core.secret import Secret
 from px.core.startup_errors import ConfigError
 from px.options import ACTIONS, GROUPS, OPTIONS
-from px.options_text import format_document, format_help
+from px.options_text import format_help
 
 ROOT = Path(__file__).resolve().parent.parent
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX")
@@ -140,6 +139,7 @@ def test_default_settings_take_changes_by_name():
 @pytest.mark.parametrize(
     "argv", [["--port=1"], ["--port", "1"], ["--PORT=1"], ["--port=2", "--port=1"]], ids=" ".join
 )
+@pytest.mark.shows("--port")
 def test_a_value_follows_an_equals_sign_or_a_space(house, argv):
     assert house.settings(*argv).port == 1
 
@@ -469,6 +469,7 @@ def test_the_working_directory_comes_before_the_users(house):
     assert house.settings().config == mine
 
 
+@pytest.mark.shows("--config")
 def test_a_named_px_ini_is_the_only_one_read(house):
     house.ini("[proxy]\nport = 1\nuseragent = x\n")
     named = house.write("named.ini", "[proxy]\nport = 2\n")
@@ -554,6 +555,7 @@ def test_a_file_or_directory_of_another_user_is_not_trusted(house):
     ],
     ids=str,
 )
+@pytest.mark.shows("--debug", "--uniqlog", "--verbose", "--log")
 def test_the_four_options_of_logging_combine(house, argv, environ, log, verbose):
     settings = house.settings(*argv, **environ)
     assert (settings.log, settings.verbose, settings.foreground) == (log, verbose, verbose)
@@ -590,9 +592,3 @@ def test_the_help_fits_a_terminal_and_names_every_option():
 def test_the_help_says_where_the_configuration_was_found():
     assert "px.ini in use: none found" in format_help(None)
     assert str(Path("/x/px.ini")) in format_help(Path("/x/px.ini"))
-
-
-def test_the_documentation_is_current():
-    written = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
-    assert written == format_document(), "run `make docs`"
-    assert not re.search(r"\| None|Option\(", written)

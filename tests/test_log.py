@@ -72,6 +72,7 @@ def test_without_a_console_verbose_writes_nowhere(tmp_path, monkeypatch):
     log.info("unheard")
 
 
+@pytest.mark.shows("--log")
 def test_level_five_writes_to_the_state_directory(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "px.system.installation.user_state_path", lambda *_args, **_kwargs: tmp_path / "new" / "state"

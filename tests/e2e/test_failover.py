@@ -49,6 +49,7 @@ def _get(px: PxProcess, network: CorporateNetwork) -> None:
         pytest.param(exchanges.CONNECT, id="CONNECT"),
     ],
 )
+@pytest.mark.shows("--proxy")
 def test_a_dead_upstream_is_passed_over(
     network: CorporateNetwork, tmp_path: Path, exchange: Exchange
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_dead_upstream_is_passed_over(
         _get(px, network)
 
 
+@pytest.mark.shows("--proxy")
 def test_the_upstream_that_works_is_kept_until_it_goes(network: CorporateNetwork, tmp_path: Path) -> None:
     with (
         Gate(network.ntlm.port) as first,
@@ -155,6 +157,7 @@ def _wait_until_origin_has(network: CorporateNetwork, path: str) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.shows("--socktimeout")
 def test_an_upstream_that_falls_silent_in_a_login_is_passed_over(
     network: CorporateNetwork, tmp_path: Path
 ) -> None:
@@ -173,6 +176,7 @@ def test_an_upstream_that_falls_silent_in_a_login_is_passed_over(
         assert second.connections > 0
 
 
+@pytest.mark.shows("--socktimeout")
 def test_all_upstreams_dead_is_a_502_in_time(network: CorporateNetwork, tmp_path: Path) -> None:
     with reserved_ports(2) as (first, second), _px(network, tmp_path, first, second, socktimeout=1) as px:
         for method, target in (

@@ -20,6 +20,7 @@ from .ntlm_client import get_by
 from .squid_watch import Watch, bad_passwords
 
 
+@pytest.mark.shows("--proxy")
 def test_an_upstream_in_px_ini_has_its_own_identity(network: CorporateNetwork, tmp_path: Path) -> None:
     """The first upstream belongs to bob, whatever --username says; the password shows up nowhere."""
     bob, alice = network.ad.bob, network.ad.alice
@@ -90,6 +91,7 @@ _MIT_NO_TICKET = replace(_MIT, kerberos=Kerberos.NOTHING)
         pytest.param(_MIT_NO_TICKET, "ONLYBASIC", "basic", 1, id="mit-no-ticket-ONLYBASIC"),
     ],
 )
+@pytest.mark.shows("--auth", "--username")
 def test_a_policy_picks_what_it_says(
     network: CorporateNetwork, tmp_path: Path, login: Login, policy: str, scheme: str, first: int
 ) -> None:

@@ -142,6 +142,7 @@ def test_a_server_that_takes_nothing_holds_up_nobody(px: PxProcess, network: Cor
     assert received == [payload_bytes(20 * _LENGTH)]
 
 
+@pytest.mark.shows("--idle")
 def test_a_silent_tunnel_is_closed_after_idle(tmp_path: Path, network: CorporateNetwork) -> None:
     with (
         PxProcess(tmp_path, "--noproxy=*", "--idle=1", "--verbose") as px,

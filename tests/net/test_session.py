@@ -490,6 +490,7 @@ async def test_max_forwards_of_other_methods_is_left_alone() -> None:
         px.px._pool.clear()
 
 
+@pytest.mark.shows("--via")
 async def test_via_is_added_both_ways_with_the_received_version() -> None:
     async with (
         ScriptedUpstream(
@@ -518,6 +519,7 @@ class _Recorder:
         await wire.send(self._said)
 
 
+@pytest.mark.shows("--useragent")
 async def test_useragent_takes_the_place_of_the_clients() -> None:
     request = get(URL, b"user-agent: curl", b"X: y")
     wanted = get(URL, b"user-agent: Mozilla/5.0", b"X: y")
@@ -544,6 +546,7 @@ async def test_noproxy_goes_directly_in_origin_form() -> None:
             px.px._pool.clear()
 
 
+@pytest.mark.shows("--noproxy")
 async def test_noproxy_tunnels_directly() -> None:
     async with (
         ScriptedUpstream() as upstream,
