@@ -41,8 +41,6 @@ NOT_SHOWN: Final = {
     "--install": "not built yet",
     "--uninstall": "not built yet",
     "--quit": "not built yet",
-    "--gateway": "not built yet",
-    "--hostonly": "not built yet",
     "--workers": "not built yet",
     "--proxyreload": "not built yet",
     "--foreground": "does nothing yet: Px never leaves the console",

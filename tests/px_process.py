@@ -8,25 +8,35 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+DEFAULT_PORT = 3128
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 
 
 class PxProcess:
-    """Runs ``python -m px`` on a free port; a context manager.
+    """Runs ``python -m px``; a context manager.
 
     Args:
         directory: Private: working directory, configuration and state are in it.
         arguments: Options of Px, without ``--port``.
         environment: Variables besides those that every process has (``PX_PASSWORD``, ``KRB5CCNAME``...).
+        within: A command before the command, as of a network namespace: Px has its default port then.
     """
 
-    def __init__(self, directory: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        self.port = _free_port()
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        within: Sequence[str] = (),
+    ) -> None:
+        self.port = DEFAULT_PORT if within else _free_port()
+        self._within = within
         self.directory = directory
         self._arguments = arguments
         self._environment = {**_clean_environment(directory), **(environment or {})}
@@ -51,7 +61,8 @@ class PxProcess:
         return self._process.pid
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "px", f"--port={self.port}", *self._arguments]
+        port = [] if self.port == DEFAULT_PORT else [f"--port={self.port}"]
+        command = [*self._within, sys.executable, "-m", "px", *port, *self._arguments]
         self._process = subprocess.Popen(
             command,
             cwd=self.directory,
@@ -61,12 +72,14 @@ class PxProcess:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        assert self._process.stdout is not None
         listening = threading.Event()
         self._reader = threading.Thread(target=self._read_output, args=(listening,), daemon=True)
         self._reader.start()
         if not listening.wait(START_SECONDS) or self._process.poll() is not None:
             self._process.kill()
             self._reader.join()
+            self._process.stdout.close()
             raise AssertionError(f"Px did not start:\n{self.output}")
         return self
 

@@ -15,7 +15,6 @@ from px import app
 from px.config import default_settings
 from px.core.route import parse_upstreams
 from px.core.startup_errors import ConfigError
-from px.core.target import Authority
 from tests.net.running_px import as_user, get, running_px
 from tests.px_process import PxProcess
 from tests.scripted_upstream import (
@@ -106,23 +105,6 @@ async def test_a_new_password_after_a_block_is_tried_at_once(tmp_path: Path) -> 
                 await px.get(URL)
         async with running_px(upstream, state=tmp_path, **as_user()) as px:
             assert (await px.get(URL))[1] == b"ok"
-
-
-@pytest.mark.parametrize(
-    ("listening", "host", "is_own"),
-    [
-        ("127.0.0.1", "127.0.0.1", True),
-        ("127.0.0.1", "localhost", True),
-        ("127.0.0.1", "0.0.0.0", True),
-        ("127.0.0.1", "10.0.0.1", False),
-        ("0.0.0.0", "127.0.0.5", True),
-        ("::1", "::1", True),
-        ("127.0.0.1", "www.test", False),
-    ],
-)
-def test_the_own_address_is_known(listening: str, host: str, *, is_own: bool) -> None:
-    assert app._is_own({(listening, 3128)}, Authority(host, 3128)) is is_own
-    assert not app._is_own({(listening, 3128)}, Authority(host, 3129))
 
 
 async def test_px_as_its_own_upstream_is_refused_at_the_start() -> None:

@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from px.core.access import IsOwn, is_px_itself
 from px.core.errors import UnreachableError
-from px.core.host import to_address
 from px.core.lockout import LockoutGuard
 from px.core.route import Route, UpstreamAddress, Via
 from px.core.startup_errors import ConfigError
@@ -27,17 +27,19 @@ from px.net.dial import Dialer
 from px.net.exchanger import Exchanger
 from px.net.hop_dialer import HopDialer
 from px.net.io_loop import IoLoop
-from px.net.listener import DRAIN_SECONDS, Listener, open_listening_socket
+from px.net.listener import DRAIN_SECONDS, Listener, open_listening_sockets
 from px.net.login_turn import LoginTurns
 from px.net.offload import Offload
 from px.net.outbound import Outbound
 from px.net.pool import Pool
+from px.net.refusals import Refusals
 from px.net.resolver import Resolver
 from px.net.service import Service
 from px.routing.health import UpstreamHealth
 from px.routing.router import Router
 from px.system.channel_bindings import tls_server_end_point
 from px.system.installation import load_installation, state_directory
+from px.system.interfaces import OwnAddresses
 from px.system.lockout_file import LockoutFile
 from px.system.tokens import make_token_source
 
@@ -65,11 +67,13 @@ def run(settings: Settings, announce: Callable[[str], object]) -> int:
     Raises:
         StartupError: Px cannot listen.
     """
-    listening = {(str(address), settings.port) for address in settings.listen}
+    addresses = settings.access.listen
+    listening = {(str(address), settings.port) for address in addresses}
+    is_own = OwnAddresses(time.monotonic).has
     for upstream in settings.proxy:
-        if _is_own(listening, Authority(upstream.host.lower(), upstream.port)):
+        if is_px_itself(Authority(upstream.host.lower(), upstream.port), listening=listening, is_own=is_own):
             raise ConfigError(f"--proxy={upstream}: that is where this Px itself listens")
-    sockets = [open_listening_socket(str(address), settings.port) for address in settings.listen]
+    sockets = open_listening_sockets(addresses, settings.port)
     with asyncio.Runner() as runner:
         runner.run(_serve_until_stopped(settings, sockets, announce))
     return 0
@@ -85,7 +89,7 @@ async def _serve_until_stopped(
         (hurried if stopped.is_set() else stopped).set()
 
     _on_stop_signals(stop)
-    announce(_say_listening(settings))
+    announce(_say_listening(settings, sockets))
     serving = asyncio.create_task(px.serve())
     waiting = asyncio.create_task(stopped.wait())
     await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -117,10 +121,10 @@ def _on_stop_signals(stop: Callable[[], None]) -> None:
             loop.add_signal_handler(number, stop)
 
 
-def _say_listening(settings: Settings) -> str:
-    where = ", ".join(str(Authority(str(address), settings.port)) for address in settings.listen)
+def _say_listening(settings: Settings, sockets: list[socket.socket]) -> str:
+    where = ", ".join(str(Authority(*sock.getsockname()[:2])) for sock in sockets)
     ways = ", ".join(str(upstream) for upstream in settings.proxy) or "none, direct connections only"
-    return f"Px listens on {where}. Upstream: {ways}. Ctrl-C ends it."
+    return f"Px listens on {where} for {settings.access.who}. Upstream: {ways}. Ctrl-C ends it."
 
 
 class Px:
@@ -146,11 +150,12 @@ class Px:
         self._guard = LockoutGuard(LockoutFile(state / "lockout.json"), time.time)
         self._hops = {upstream: self._make_hop(upstream, io_loop) for upstream in settings.proxy}
         self._pool = Pool(io_loop)
-        self._listener = Listener(
-            sockets, self._make_service(io_loop, sockets), settings.allow.matches_address
-        )
+        is_own = OwnAddresses(time.monotonic).has
+        service = self._make_service(io_loop, {sock.getsockname()[:2] for sock in sockets}, is_own)
+        admits = partial(settings.access.admits, is_own=is_own)
+        self._listener = Listener(sockets, service, admits, Refusals(io_loop, settings.access.mend))
 
-    def _make_service(self, io_loop: IoLoop, sockets: list[socket.socket]) -> Service:
+    def _make_service(self, io_loop: IoLoop, listening: set[tuple[str, int]], is_own: IsOwn) -> Service:
         settings = self._settings
         exchanger = Exchanger(
             io_loop, self._pool, self._hop_dialer.dial, LoginTurns(settings.socktimeout), settings.socktimeout
@@ -164,7 +169,7 @@ class Px:
             useragent=settings.useragent.encode("latin-1"),
             idle_seconds=settings.idle,
             logs_in=not settings.auth.is_none,
-            is_own=partial(_is_own, {socket_.getsockname()[:2] for socket_ in sockets}),
+            is_own=partial(is_px_itself, listening=listening, is_own=is_own),
         )
 
     def _hop_of(self, route: Route) -> Hop:
@@ -239,15 +244,3 @@ class Px:
         """Accept nobody more, let what is under way end, and close everything."""
         await self._listener.stop()
         self._pool.clear()
-
-
-def _is_own(listening: set[tuple[str, int]], target: Authority) -> bool:
-    """Whether a target is an address that Px listens on."""
-    return any(target.port == port and _names_address(target.host, host) for host, port in listening)
-
-
-def _names_address(host: str, listening: str) -> bool:
-    address, own = to_address(host), to_address(listening)
-    if address is None or own is None:
-        return host.rstrip(".") == "localhost"
-    return address == own or (own.is_unspecified and address.is_loopback) or address.is_unspecified

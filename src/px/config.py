@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from px.config_files import DOTENV_NAME, find_ini, find_trusted
 from px.config_sources import CommandLine, Given, read_arguments, read_dotenv, read_environment, read_ini
+from px.core.access import Access
 from px.core.auth_policy import AuthPolicy
 from px.core.hostrules import HostRules
 from px.core.route import UpstreamAddress
@@ -39,7 +40,9 @@ class Settings:
         proxy: Upstreams in order of preference.
         listen: Addresses to listen on.
         port: TCP port to listen on.
-        allow: Clients that may use Px.
+        gateway: Whether other computers may use Px; `access` says what it comes to.
+        hostonly: Whether only this computer's own addresses may; likewise.
+        allow: Clients that may use Px; likewise.
         noproxy: Targets that are reached directly.
         useragent: Replaces the clients' User-Agent, unless empty.
         via: Whether to add Via fields.
@@ -62,6 +65,8 @@ class Settings:
     proxy: tuple[UpstreamAddress, ...]
     listen: tuple[IPv4Address | IPv6Address, ...]
     port: int
+    gateway: bool
+    hostonly: bool
     allow: HostRules
     noproxy: HostRules
     useragent: str
@@ -78,6 +83,13 @@ class Settings:
     uniqlog: bool
     verbose: bool
     log: int
+
+    @property
+    def access(self) -> Access:
+        """Where to listen, and who may use Px."""
+        return Access.decide(
+            listen=self.listen, gateway=self.gateway, hostonly=self.hostonly, allow=self.allow
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +162,8 @@ def _read_sources(
         return Invocation(command_line.action.name, settings, tuple(warnings), ini, command_line.action_value)
     if (settings.password or settings.nthash) and not settings.username:
         warnings.append("there is a password or hash but no username: it is not used; give --username, too")
+    if settings.access.warning:
+        warnings.append(settings.access.warning)
     if not settings.proxy and not settings.noproxy:
         raise ConfigError(_NO_PROXY)
     return Invocation("run", settings, tuple(warnings), ini)

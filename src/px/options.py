@@ -178,6 +178,31 @@ OPTIONS: Final = (
         parse=partial(parse_integer, low=1, high=MAX_PORT),
     ),
     Option(
+        name="gateway",
+        group=PROXY,
+        section="proxy",
+        key="gateway",
+        default="0",
+        valid="0 or 1",
+        help="Let other computers use Px: listen on all interfaces, IPv4 and IPv6, whatever --listen says. "
+        "Each of them uses your login; --allow says which may.",
+        parse=parse_boolean,
+        is_boolean=True,
+    ),
+    Option(
+        name="hostonly",
+        group=PROXY,
+        section="proxy",
+        key="hostonly",
+        default="0",
+        valid="0 or 1",
+        help="Let containers and virtual machines use Px that appear under an address of this computer "
+        "(NAT): listen on all interfaces, for this computer's own addresses only, whatever --allow says. "
+        "With --gateway, for those and for --allow.",
+        parse=parse_boolean,
+        is_boolean=True,
+    ),
+    Option(
         name="allow",
         group=PROXY,
         section="proxy",

@@ -8,7 +8,7 @@ packages='krb5-kdc krb5-admin-server krb5-user squid-openssl
   samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules
   winbind python3-samba ldb-tools libnss-wrapper libuid-wrapper openssl'
 # Installed only if the command is missing: it may well come from elsewhere.
-commands='chromium git curl wget node:nodejs npm'
+commands='chromium git curl wget node:nodejs npm ip:iproute2'
 policy=/usr/sbin/policy-rc.d
 
 as_root() {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import time
+from ipaddress import ip_address
 
 import pytest
 
+from px.core.access import ALL_INTERFACES
 from px.core.startup_errors import ConfigError, PortInUseError
-from px.net.listener import open_listening_socket
+from px.net.listener import open_listening_socket, open_listening_sockets
 from tests.net.running_px import connect, get, running_px
 from tests.scripted_upstream import ScriptedUpstream, Wire, answer, field_of, until
 
@@ -34,6 +37,60 @@ def test_ipv6_listens_beside_ipv4_on_one_port() -> None:
         open_listening_socket("::1", first.getsockname()[1]) as second,
     ):
         assert second.family == socket.AF_INET6
+
+
+def test_all_interfaces_are_those_of_ipv4_and_ipv6() -> None:
+    port = free_port()
+    sockets = open_listening_sockets(ALL_INTERFACES, port)
+    try:
+        for host in ("127.0.0.1", "127.0.0.7", "::1"):
+            socket.create_connection((host, port), timeout=5).close()
+    finally:
+        close_all(sockets)
+
+
+class _WithoutIpv6(socket.socket):
+    """What a socket is on a system whose kernel was started without IPv6."""
+
+    def __init__(self, family: int, *args: int) -> None:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        super().__init__(family, *args)
+
+
+def test_without_ipv6_all_interfaces_are_those_of_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("px.net.listener.socket.socket", _WithoutIpv6)
+    (only,) = open_listening_sockets(ALL_INTERFACES, free_port())
+    assert only.getsockname()[0] == "0.0.0.0"
+    only.close()
+
+
+def test_without_ipv6_an_address_of_it_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("px.net.listener.socket.socket", _WithoutIpv6)
+    with pytest.raises(ConfigError, match="--listen=::1: cannot listen there: address family not"):
+        open_listening_sockets([ip_address("127.0.0.1"), ip_address("::1")], free_port())
+
+
+@pytest.mark.parametrize("taken", ["127.0.0.1", "127.0.0.2", "::1"])
+def test_a_port_in_use_on_one_address_is_told_and_the_others_are_free_again(taken: str) -> None:
+    addresses = [ip_address(host) for host in ("127.0.0.1", "127.0.0.2", "::1")]
+    with open_listening_socket(taken, free_port()) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(PortInUseError, match=f"port {port} on {taken} is in use"):
+            open_listening_sockets(addresses, port)
+        with pytest.raises(PortInUseError):
+            open_listening_sockets(ALL_INTERFACES, port)
+    close_all(open_listening_sockets(addresses, port))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def close_all(sockets: list[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
 
 
 async def test_a_request_under_way_may_end_when_px_stops_and_its_client_is_told_to_close() -> None:

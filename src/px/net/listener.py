@@ -8,23 +8,26 @@ import errno
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from ipaddress import IPv6Address
 from itertools import count
+from typing import Any
 
-from px.core.errors import ForbiddenError
-from px.core.own_answer import format_error
+from px.core.host import Address
 from px.core.startup_errors import ConfigError, PortInUseError
-from px.net.completion_stream import CompletionStream
 from px.net.io_loop import IoLoop
+from px.net.refusals import Refusals
 from px.net.service import Service
-from px.net.session import LINGER_SECONDS, Session
-from px.net.socket_stream import SocketStream, open_stream
+from px.net.session import Session
+from px.net.socket_stream import open_stream
 
 BACKLOG = 1024
 #: SPEC 5: requests under way at a stop may end within this time.
 DRAIN_SECONDS = 5.0
 #: How long to wait for descriptors to become free before accepting again.
 EXHAUSTED_SECONDS = 0.1
+
+_ALL_IPV6 = IPv6Address("::")
 
 _LOGGER = logging.getLogger("px.listener")
 
@@ -37,7 +40,10 @@ def open_listening_socket(address: str, port: int) -> socket.socket:
         ConfigError: The address is not one of this computer's, or the port not one of this user's.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    except OSError as error:  # no such version of IP here
+        raise _explain(error, address, port) from error
     try:
         if sys.platform == "win32":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
@@ -52,6 +58,38 @@ def open_listening_socket(address: str, port: int) -> socket.socket:
         raise _explain(error, address, port) from error
     sock.setblocking(False)
     return sock
+
+
+def open_listening_sockets(addresses: Sequence[Address], port: int) -> list[socket.socket]:
+    """Listen on all these addresses, or on none.
+
+    All of IPv6 is left out on a system that has none.
+
+    Raises:
+        PortInUseError: Somebody listens on one of them.
+        ConfigError: One is not this computer's, or the port not one of this user's.
+    """
+    with contextlib.ExitStack() as opened:
+        sockets: list[socket.socket] = []
+        for address in addresses:
+            try:
+                sock = open_listening_socket(str(address), port)
+            except ConfigError as error:
+                if sockets and address == _ALL_IPV6 and _lacks_address_family(error.__cause__):
+                    continue
+                raise
+            sockets.append(opened.enter_context(sock))
+        opened.pop_all()
+        return sockets
+
+
+def _lacks_address_family(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in {
+        errno.EAFNOSUPPORT,
+        errno.EADDRNOTAVAIL,
+        getattr(errno, "WSAEAFNOSUPPORT", None),
+        getattr(errno, "WSAEADDRNOTAVAIL", None),
+    }
 
 
 def _explain(error: OSError, address: str, port: int) -> ConfigError | PortInUseError:
@@ -71,14 +109,22 @@ class Listener:
         sockets: That listen.
         service: What the sessions share.
         admits: Whether a client's IP address may use Px.
+        refusals: For those that may not.
     """
 
-    def __init__(self, sockets: list[socket.socket], service: Service, admits: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        service: Service,
+        admits: Callable[[str], bool],
+        refusals: Refusals,
+    ) -> None:
         self._sockets = sockets
         self._service = service
         self._admits = admits
+        self._refusals = refusals
         self._io_loop: IoLoop = service.io_loop
-        self._sessions: dict[asyncio.Task[None], Session | None] = {}
+        self._sessions: dict[asyncio.Task[None], Session] = {}
         self._names = count(1)
         self._accepting: list[asyncio.Task[None]] = []
 
@@ -97,16 +143,17 @@ class Listener:
                 if error.errno != errno.ECONNABORTED:
                     await asyncio.sleep(EXHAUSTED_SECONDS)
                 continue
-            self._begin(sock, str(address[0]), int(address[1]))
+            host = _name_host(address)
+            if self._admits(host):
+                self._begin(sock, host, int(address[1]))
+            else:
+                self._refusals.refuse(sock, host)
+                await asyncio.sleep(0)  # a queue of them must not keep others waiting
 
     def _begin(self, sock: socket.socket, host: str, port: int) -> None:
         stream = open_stream(sock, self._io_loop, f"{host}:{port}")
-        if self._admits(host):
-            session = Session(stream, self._service, f"c{next(self._names)}")
-            task = asyncio.create_task(session.run())
-        else:
-            session = None
-            task = asyncio.create_task(_refuse(stream, self._io_loop, host))
+        session = Session(stream, self._service, f"c{next(self._names)}")
+        task = asyncio.create_task(session.run())
         self._sessions[task] = session
         task.add_done_callback(self._forget)
 
@@ -122,9 +169,9 @@ class Listener:
         await asyncio.gather(*self._accepting, return_exceptions=True)
         for sock in self._sockets:
             sock.close()
+        self._refusals.close()
         for session in self._sessions.values():
-            if session is not None:
-                session.end()
+            session.end()
         if self._sessions:
             await asyncio.wait(list(self._sessions), timeout=drain_seconds)
         left = list(self._sessions)
@@ -136,18 +183,7 @@ class Listener:
         return f"<Listener sockets={len(self._sockets)} sessions={len(self._sessions)}>"
 
 
-async def _refuse(stream: SocketStream | CompletionStream, io_loop: IoLoop, host: str) -> None:
-    """Tell a client that may not use Px so, without reading what it wants."""
-    error = ForbiddenError(
-        f"Clients at {host} may not use this Px.", "Who runs it can admit them with --allow."
-    )
-    _LOGGER.warning("refused %s", host)
-    stream.deadline = io_loop.now() + LINGER_SECONDS
-    try:
-        with contextlib.suppress(OSError):
-            await stream.write(format_error(error, None, keep_alive=False))
-            await stream.write_eof()
-            while await stream.read():
-                pass
-    finally:
-        stream.close()
+def _name_host(address: tuple[Any, ...]) -> str:
+    """Return a peer's IP address, a link-local one with the number of its link: ``fe80::1%3``."""
+    host, _, *ipv6 = address
+    return f"{host}%{ipv6[1]}" if ipv6 and ipv6[1] else str(host)
