@@ -37,7 +37,6 @@ FOUNDING_FLAGS: Final = (
 
 #: Founding flags that no test shows yet, and why. It only gets shorter.
 NOT_SHOWN: Final = {
-    "--save": "not built yet",
     "--install": "not built yet",
     "--uninstall": "not built yet",
     "--quit": "not built yet",

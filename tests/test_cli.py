@@ -12,6 +12,8 @@ import pytest
 
 from px import __version__, cli
 from px.core.startup_errors import PortInUseError
+from tests.px_process import PxProcess
+from tests.small_origin import get, running_origin
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -202,3 +204,35 @@ def test_a_failure_comes_with_the_warnings_that_may_explain_it(cwd):
     warning, failure = done.stderr.splitlines()
     assert "servr" in warning
     assert failure.startswith("px: no upstream proxy is known")
+
+
+@pytest.mark.shows("--save")
+def test_what_is_saved_is_what_px_runs_with(cwd):
+    heads: list[bytes] = []
+    with running_origin(heads) as port:
+        saved = run_px(f"--proxy=127.0.0.1:{port}", "--useragent=saved", "--save", cwd=cwd)
+        assert (saved.returncode, saved.stdout, saved.stderr) == (0, f"Saved to {cwd / 'px.ini'}\n", "")
+        with PxProcess(cwd) as px:
+            assert get(px, "site.example").endswith(b"ok")
+    assert heads[0].startswith(b"GET http://site.example/ HTTP/1.1\r\nHost: site.example\r\n")
+    assert b"\r\nUser-Agent: saved\r\n" in heads[0]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--config=px.ini/x", "--save"], "px: {file}: cannot be written: "),
+        (["--config=.", "--save"], "px: --config=.: no such file; valid is: "),
+        (["--proxy=alice:s3cret@h:1", "--save"], "px: --proxy=***: "),
+        (["--save=x"], "px: --save takes no value"),
+        (["--save", "--demo"], "px: --demo: one action at a time, and --save was given"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_saved_is_one_line_and_exit_2(cwd, argv, message):
+    (cwd / "px.ini").write_text("[proxy]\n")
+    done = run_px(*argv, cwd=cwd)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(message.format(file=cwd / "px.ini" / "x"))
+    assert len(done.stderr.splitlines()) == 1
+    assert (cwd / "px.ini").read_text() == "[proxy]\n"

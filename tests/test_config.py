@@ -17,43 +17,13 @@ from px.core.auth_policy import AuthPolicy
 from px.core.route import UpstreamAddress
 from px.core.secret import Secret
 from px.core.startup_errors import ConfigError
+from px.ini_text import IniText
 from px.options import ACTIONS, GROUPS, OPTIONS
 from px.options_text import format_help
+from tests.original_inis import ORIGINAL_INIS
 
 ROOT = Path(__file__).resolve().parent.parent
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX")
-
-#: The px.ini that the original Px writes with --save.
-ORIGINAL_INI = """\
-[proxy]
-server = proxy.corp.example:8080
-pac =
-pac_encoding =
-port = 3129
-listen = 127.0.0.1
-gateway = 0
-hostonly = 0
-allow = *.*.*.*
-noproxy = 10.0.0.0/8,.corp.example
-useragent =
-username = CORP\\alice
-auth =
-kerberos = 0
-
-[client]
-client_username =
-client_auth = NONE
-client_nosspi = 0
-
-[settings]
-workers = 2
-threads = 32
-idle = 30
-socktimeout = 20.0
-proxyreload = 60
-foreground = 0
-log = 0
-"""
 
 
 class House:
@@ -385,17 +355,31 @@ def test_dotenv_may_name_the_px_ini(house):
 # px.ini
 
 
-def test_a_px_ini_of_the_original_px_loads(house):
-    path = house.ini(ORIGINAL_INI)
+@pytest.mark.parametrize("text", ORIGINAL_INIS.values(), ids=ORIGINAL_INIS)
+def test_a_px_ini_of_the_original_px_loads_unchanged(house, text):
+    path = house.ini(text)
     invocation = house.load()
     settings = invocation.settings
     assert settings is not None
     assert invocation.config_file == settings.config == path
     assert str(settings.proxy[0]) == "http://proxy.corp.example:8080"
-    assert (settings.port, settings.username, settings.threads) == (3129, "CORP\\alice", 32)
-    assert settings.socktimeout == 20
-    assert settings.auth.name == "ANY"
-    assert all("unknown key" in warning for warning in invocation.warnings)
+    assert (settings.port, settings.idle, settings.auth.name) == (3129, 30, "ANY")
+    assert settings.allow.matches_everything
+    assert settings.noproxy.matches_name("10.1.2.3", 80)
+    known = {(option.section, option.key) for option in OPTIONS}
+    unknown = [entry for entry in IniText(text) if entry.value and (entry.section, entry.key) not in known]
+    assert invocation.warnings == tuple(
+        f"{path}:{entry.lines[0] + 1}: unknown key [{entry.section}] {entry.key}" for entry in unknown
+    )
+
+
+def test_what_only_the_later_original_px_has_means_the_same_here(house):
+    house.ini(ORIGINAL_INIS["0.12"])
+    settings = house.load().settings
+    assert settings is not None
+    assert (settings.username, settings.threads, settings.socktimeout) == ("CORP\\alice", 32, 20)
+    assert settings.noproxy.matches_name("www.corp.example", 443)
+    assert settings.log == 3
 
 
 def test_an_unknown_key_is_a_warning_with_file_and_line(house):
@@ -433,7 +417,7 @@ def test_percent_signs_case_and_a_byte_order_mark_do_no_harm(house):
         ("port = 1\n", "{path}:1: no section yet"),
         ("[proxy]\nport\n", "{path}:2: neither [section] nor key = value"),
         ("[proxy]\nport = 1\nport = 2\n", "{path}:3: port stands there a second time"),
-        ("[proxy]\n[proxy]\n", "{path}:2: proxy stands there a second time"),
+        ("[proxy]\n[proxy]\n", "{path}:2: [proxy] stands there a second time"),
         ("[proxy]\nnthash = s3cret\n", "nthash=*** ({path}:2): not 32"),
         ("[proxy]\nserver = u:s3cret@h:x\n", "server=*** ({path}:2): entry 1: no valid port"),
         ("[proxy]\nallow =\n", "allow= ({path}:2): empty"),

@@ -6,40 +6,17 @@ import asyncio
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.peers import read_all, read_head, running_peer
 from tests.net.running_px import running_px
 from tests.px_process import PxProcess
 from tests.scripted_upstream import until
+from tests.small_origin import get, running_origin
 
 _SECONDS = 15.0
 needs_127_8 = pytest.mark.skipif(sys.platform == "darwin", reason="has 127.0.0.1 only")
-_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
-
-
-@contextmanager
-def running_origin(heads: list[bytes]) -> Iterator[int]:
-    """Give the port of an origin that answers one request, whose head it notes."""
-
-    def serve(connection: socket.socket) -> None:
-        heads.append(read_head(connection))
-        connection.sendall(_OK)
-
-    with running_peer(serve) as peer:
-        yield peer.port
-
-
-def get(px: PxProcess, target: str, *, at: str = "127.0.0.1", by: str = "127.0.0.1") -> bytes:
-    """Ask Px, at and from given addresses of this computer, for something of a target; return the answer."""
-    with socket.create_connection((at, px.port), _SECONDS, (by, 0)) as client:
-        request = f"GET http://{target}/ HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n"
-        client.sendall(request.encode())
-        return read_all(client)
 
 
 @pytest.mark.parametrize("flag", ["--proxy", "--server"])

@@ -12,19 +12,30 @@ import px
 PACKAGE_DIR = Path(px.__file__).parent
 
 #: What is below px, by its place in the house. A module may import its own room and those in its set.
-SETTINGS = {"config", "config_files", "config_sources", "options", "option_values", "options_text", "log"}
+SETTINGS = {
+    "config",
+    "config_files",
+    "config_sources",
+    "ini_text",
+    "log",
+    "option",
+    "option_values",
+    "options",
+    "options_text",
+}
 OUTER_ROOMS = {"admin", "net", "routing", "system"}
 MAY_IMPORT = {
     "core": set(),
     **{room: {"core"} for room in OUTER_ROOMS},
     **{name: {"core"} | SETTINGS for name in SETTINGS},
     "log": {"core", "system"},  # for the state directory
+    "config_writer": {"core", "system"} | SETTINGS,
     "app": {"core"} | OUTER_ROOMS | SETTINGS,
     "workers": {"app", "core"} | OUTER_ROOMS | SETTINGS,
     "demo": {"app", "core", "demo_upstream"} | OUTER_ROOMS | SETTINGS,
     "demo_upstream": {"core"},
     "doctor": {"app", "core"} | OUTER_ROOMS | SETTINGS,
-    "cli": {"app", "demo", "doctor", "workers", "core"} | OUTER_ROOMS | SETTINGS,
+    "cli": {"app", "config_writer", "demo", "doctor", "workers", "core"} | OUTER_ROOMS | SETTINGS,
     "__main__": {"cli"},
     "__init__": set(),
 }

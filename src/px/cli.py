@@ -88,9 +88,19 @@ def _run_proxy(invocation: Invocation) -> int:
     return run(settings, _announce)
 
 
+def _save(invocation: Invocation) -> int:
+    from px.config_writer import save_settings  # noqa: PLC0415
+
+    path = invocation.config_file
+    assert path is not None  # noqa: S101 - an action that reads "files" always has one
+    _warn(save_settings(path, invocation.given, _settings_of(invocation)))
+    return _answer(f"Saved to {path}")
+
+
 #: What each action does; ``run`` is none of them.
 _VERBS: Final[dict[str, Callable[[Invocation], int]]] = {
     "run": _run_proxy,
+    "save": _save,
     "demo": _run_demo,
     "version": _print_version,
     "help": _print_help,

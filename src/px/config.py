@@ -5,13 +5,14 @@ Precedence: command line > environment > .env in the working directory > px.ini 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Final
 
-from px.config_files import DOTENV_NAME, find_ini, find_trusted
+from px.config_files import DOTENV_NAME, choose_new_ini, find_ini, find_trusted
 from px.config_sources import CommandLine, Given, read_arguments, read_dotenv, read_environment, read_ini
 from px.core.access import Access
 from px.core.auth_policy import AuthPolicy
@@ -54,7 +55,7 @@ class Settings:
         idle: Seconds a tunnel may be silent; 0: for ever.
         socktimeout: Seconds for look-ups, connects, TLS and login steps.
         foreground: Whether to stay at the console; also true with `verbose`.
-        debug: As given; `log` and `verbose` say what it comes to.
+        debug: Always False: `log` says what it comes to.
         uniqlog: Likewise.
         verbose: Whether to log to stdout, alone or besides a file.
         log: 0 off; 1, 2 a file in the working directory; 3 one with a unique name there; 4 stdout only;
@@ -100,8 +101,10 @@ class Invocation:
         action: ``run``, or the name of one of `px.options.ACTIONS`.
         settings: None for an action that reads none.
         warnings: Lines for stderr.
-        config_file: The px.ini in use.
+        config_file: The px.ini in use; for an action that reads "files" perhaps one that is not there yet.
         action_value: What was written after the action's ``=``.
+        switches: Those of the action's switches that were given.
+        given: What the command line, the environment and .env gave, by name of the option.
     """
 
     action: str
@@ -109,6 +112,8 @@ class Invocation:
     warnings: tuple[str, ...] = ()
     config_file: Path | None = None
     action_value: str = ""
+    switches: frozenset[str] = frozenset()
+    given: Mapping[str, Given] = field(default_factory=dict)
 
 
 def load_settings(
@@ -131,10 +136,15 @@ def load_settings(
         return Invocation("help", None, config_file=find_ini(cwd, config_dirs, []))
     command_line = read_arguments(argv)
     action = command_line.action
-    if action is not None and action.reads == "nothing":
-        return Invocation(action.name, None)
-    if action is not None and action.reads == "flags":
-        return Invocation(action.name, make_settings([command_line.given], None, []))
+    if action is not None and action.reads in {"nothing", "flags"}:
+        settings = make_settings([command_line.given], None, []) if action.reads == "flags" else None
+        return Invocation(
+            action.name,
+            settings,
+            action_value=command_line.action_value,
+            switches=command_line.switches,
+            given=command_line.given,
+        )
     warnings: list[str] = []
     try:
         return _read_sources(command_line, environ, cwd, config_dirs, warnings)
@@ -150,33 +160,61 @@ def _read_sources(
     config_dirs: Sequence[Path],
     warnings: list[str],
 ) -> Invocation:
-    sources = [command_line.given, read_environment(environ, warnings)]
-    dotenv = find_trusted(cwd / DOTENV_NAME, warnings)
-    if dotenv:
-        sources.append(read_dotenv(dotenv, warnings))
-    ini = _named_ini(sources, cwd) or find_ini(cwd, config_dirs, warnings)
-    if ini:
-        sources.append(read_ini(ini, warnings))
+    action, flags = command_line.action, command_line.given
+    outside = _read_outside(environ, cwd, warnings)
+    is_saved = action is not None and action.reads == "files"
+    ini = _named_ini(ChainMap(flags, outside), cwd, may_be_new=is_saved) or find_ini(
+        cwd, config_dirs, warnings
+    )
+    if is_saved:
+        ini = ini or choose_new_ini(cwd, config_dirs, warnings)
+        warnings += _warn_of_outweighed(flags, outside)
+    from_ini = read_ini(ini, warnings) if ini and ini.is_file() else {}
+    sources = [flags, from_ini] if is_saved else [flags, outside, from_ini]
     settings = make_settings(sources, ini, warnings)
-    if command_line.action is not None:
-        return Invocation(command_line.action.name, settings, tuple(warnings), ini, command_line.action_value)
+    if action is None:
+        _check_runnable(settings, warnings)
+    return Invocation(
+        action.name if action else "run",
+        settings,
+        tuple(warnings),
+        ini,
+        command_line.action_value,
+        command_line.switches,
+        {**outside, **flags},
+    )
+
+
+def _read_outside(environ: Mapping[str, str], cwd: Path, warnings: list[str]) -> dict[str, Given]:
+    """Read the environment, over .env."""
+    given = read_environment(environ, warnings)
+    dotenv = find_trusted(cwd / DOTENV_NAME, warnings)
+    return {**read_dotenv(dotenv, warnings), **given} if dotenv else given
+
+
+def _warn_of_outweighed(flags: Mapping[str, Given], outside: Mapping[str, Given]) -> Iterator[str]:
+    for name in flags.keys() & outside.keys() - {"config"}:
+        other = outside[name]
+        yield f"{other.key} ({other.place}) comes before px.ini: the saved {flags[name].key} will not count"
+
+
+def _check_runnable(settings: Settings, warnings: list[str]) -> None:
     if (settings.password or settings.nthash) and not settings.username:
         warnings.append("there is a password or hash but no username: it is not used; give --username, too")
     if settings.access.warning:
         warnings.append(settings.access.warning)
     if not settings.proxy and not settings.noproxy:
         raise ConfigError(_NO_PROXY)
-    return Invocation("run", settings, tuple(warnings), ini)
 
 
-def _named_ini(sources: Iterable[Mapping[str, Given]], cwd: Path) -> Path | None:
+def _named_ini(given: Mapping[str, Given], cwd: Path, *, may_be_new: bool) -> Path | None:
     """Return the file named by --config or PX_CONFIG."""
-    given = next((source["config"] for source in sources if "config" in source), None)
-    if given is None or not given.text:
+    named = given.get("config")
+    if named is None or not named.text:
         return None
-    path = cwd / Path(given.text).expanduser()
-    if not path.is_file():
-        raise ConfigError(f"{given.written}: no such file; valid is: {given.option.valid}")
+    path = cwd / Path(named.text).expanduser()
+    if not path.is_file() and not (may_be_new and not path.exists()):
+        raise ConfigError(f"{named.written}: no such file; valid is: {named.option.valid}")
     return path
 
 
@@ -221,7 +259,8 @@ def _settle_log(settings: Settings, sources: Sequence[Mapping[str, Given]]) -> S
         log = LOG_CWD
     elif verbose and log == LOG_OFF:
         log = LOG_STDOUT
-    return replace(settings, log=log, verbose=verbose, foreground=settings.foreground or verbose)
+    foreground = settings.foreground or verbose
+    return replace(settings, log=log, verbose=verbose, foreground=foreground, debug=False, uniqlog=False)
 
 
 def _settle_threads(settings: Settings, warnings: list[str]) -> Settings:

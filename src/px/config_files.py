@@ -33,6 +33,15 @@ def find_ini(cwd: Path, config_dirs: Sequence[Path], warnings: list[str]) -> Pat
     return local or next(others, None)
 
 
+def choose_new_ini(cwd: Path, config_dirs: Sequence[Path], warnings: list[str]) -> Path:
+    """Return where a px.ini would be found again: in the working directory, if it may be trusted there."""
+    writer = _other_writer(cwd)
+    if not writer or not config_dirs:
+        return cwd / INI_NAME
+    warnings.append(f"a px.ini in {cwd} would not be used: {writer}")
+    return config_dirs[0] / INI_NAME
+
+
 def find_trusted(path: Path, warnings: list[str]) -> Path | None:
     """Return the file if it is there and nobody but this user and root could have written it.
 

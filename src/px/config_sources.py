@@ -5,7 +5,7 @@ Nothing is parsed to values here but the syntax of each source; `px.config` does
 
 from __future__ import annotations
 
-import configparser
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from px.core.startup_errors import ConfigError
+from px.ini_text import IniError, IniText, fold_key
+from px.option import Action, Option
 from px.option_values import closest, parse_boolean
-from px.options import ACTIONS, OPTIONS, Action, Option
+from px.options import ACTIONS, OPTIONS
 
 #: What an error shows instead of a value that may hold a secret.
 _HIDDEN: Final = "***"
@@ -66,11 +68,13 @@ class CommandLine:
         action: What to do instead of serving, if anything.
         given: Options, by name.
         action_value: What was written after the action's ``=``.
+        switches: Those of the action's switches that were given.
     """
 
     action: Action | None
     given: dict[str, Given]
     action_value: str = ""
+    switches: frozenset[str] = frozenset()
 
 
 # Command line
@@ -87,18 +91,22 @@ def read_arguments(argv: Sequence[str]) -> CommandLine:
     action: Action | None = None
     action_value = ""
     given: dict[str, Given] = {}
+    switches: set[str] = set()
     rest = list(reversed(argv))
     while rest:
         name, text = _split_argument(rest.pop())
         found = _FLAGS.get(name)
-        if found is None:
+        if name in _SWITCHES:
+            switches.add(_read_switch(name, text))
+        elif found is None:
             raise ConfigError(_unknown_flag(name))
-        if isinstance(found, Action):
-            action, action_value = _choose_action(action, found, text), text or ""
+        elif isinstance(found, Action):
+            action, action_value = _choose_action(action, found), _action_value(found, text, rest)
         else:
             value = _flag_value(found, text, rest)
             given[found.name] = Given(found, value, "", f"--{_as_written(name)}")
-    return CommandLine(action, given, action_value)
+    _check_switches(switches, action)
+    return CommandLine(action, given, action_value, frozenset(switches))
 
 
 def _flags() -> dict[str, Option | Action]:
@@ -107,6 +115,12 @@ def _flags() -> dict[str, Option | Action]:
 
 
 _FLAGS: Final = _flags()
+#: Flags that say more about an action, and the actions that know them.
+_SWITCHES: Final = {
+    switch: [action.name for action in ACTIONS if switch in action.switches]
+    for each in ACTIONS
+    for switch in each.switches
+}
 
 
 def _split_argument(argument: str) -> tuple[str, str | None]:
@@ -116,11 +130,7 @@ def _split_argument(argument: str) -> tuple[str, str | None]:
     name, equals, text = argument.partition("=")
     if not name.startswith("--"):
         raise ConfigError(f"{name}: unexpected argument; options begin with --{_guess(name.lstrip('-'))}")
-    return _folded(name[2:]), text if equals else None
-
-
-def _folded(name: str) -> str:
-    return name.lower().replace("-", "_")
+    return fold_key(name[2:]), text if equals else None
 
 
 def _as_written(name: str) -> str:
@@ -146,13 +156,36 @@ def _is_boolean(text: str) -> bool:
     return True
 
 
-def _choose_action(chosen: Action | None, found: Action, text: str | None) -> Action:
-    if text is not None and not found.metavar:
-        raise ConfigError(f"--{_as_written(found.name)} takes no value")
+def _choose_action(chosen: Action | None, found: Action) -> Action:
     if chosen is None or chosen is found:
         return found
     names = _as_written(found.name), _as_written(chosen.name)
     raise ConfigError("--{}: one action at a time, and --{} was given".format(*names))
+
+
+def _action_value(action: Action, text: str | None, rest: list[str]) -> str:
+    """Return what stands after ``=``, or as the next argument where only some words are valid."""
+    flag = f"--{_as_written(action.name)}"
+    if text is not None and not action.metavar:
+        raise ConfigError(f"{flag} takes no value")
+    if text is None:
+        return rest.pop() if rest and rest[-1] in action.choices else ""
+    if action.choices and text not in action.choices:
+        raise ConfigError(f"{flag}={_one_line(text)}: unknown; valid is: {', '.join(action.choices)}")
+    return text
+
+
+def _read_switch(name: str, text: str | None) -> str:
+    if text is not None:
+        raise ConfigError(f"--{_as_written(name)} takes no value")
+    return name
+
+
+def _check_switches(switches: set[str], action: Action | None) -> None:
+    for switch in sorted(switches):
+        if action is None or switch not in action.switches:
+            owners = " or ".join(f"--{_as_written(name)}" for name in _SWITCHES[switch])
+            raise ConfigError(f"--{_as_written(switch)}: goes with {owners}")
 
 
 def _unknown_flag(name: str) -> str:
@@ -163,7 +196,7 @@ def _unknown_flag(name: str) -> str:
 
 
 def _guess(name: str) -> str:
-    close = closest(_folded(name), list(_FLAGS))
+    close = closest(fold_key(name), [*_FLAGS, *_SWITCHES])
     return f"; did you mean --{close}?" if close else ""
 
 
@@ -246,61 +279,41 @@ def _parse_dotenv_line(line: str, place: str) -> tuple[str, str]:
 
 
 def read_ini(path: Path, warnings: list[str]) -> dict[str, Given]:
-    """Read px.ini; an empty value counts as not given, an unknown key is a warning.
+    """Read px.ini; an empty value counts as not given, an unknown key that has a value is a warning.
 
     Raises:
         ConfigError: The file is not in INI format.
     """
-    text = _read_text(path)
-    ini = _parse_ini(text, path)
-    lines = _key_lines(text)
+    return read_ini_text(load_ini(path), path, warnings)
+
+
+def read_ini_text(ini: IniText, path: Path, warnings: list[str]) -> dict[str, Given]:
+    """Read a px.ini that is loaded already, as `read_ini` does."""
     given: dict[str, Given] = {}
-    for section in ini.sections():
-        for key, value in ini.items(section):
-            place = f"{path}:{lines.get((section, key), 1)}"
-            option = _INI_OPTIONS.get((section.lower(), key))
-            if option is None:
-                warnings.append(f"{place}: unknown key [{section}] {key}{_guess_key(section.lower(), key)}")
-            elif value or option.is_empty_meant:
-                given[option.name] = Given(option, value, place, key)
+    for entry in ini:
+        place = f"{path}:{entry.lines[0] + 1}"
+        option = _INI_OPTIONS.get((entry.section, entry.key))
+        if option is not None and (entry.value or option.is_empty_meant):
+            given[option.name] = Given(option, entry.value, place, entry.key)
+        elif option is None and entry.value:
+            guess = _guess_key(entry.section, entry.key)
+            warnings.append(f"{place}: unknown key [{entry.section}] {entry.key}{guess}")
     return given
 
 
-_INI_OPTIONS: Final = {(option.section, option.key): option for option in OPTIONS if option.section}
+def load_ini(path: Path) -> IniText:
+    """Return a px.ini as it is written.
 
-
-def _parse_ini(text: str, path: Path) -> configparser.RawConfigParser:
-    # Raw: no interpolation, "%" is a character like any other.
-    ini = configparser.RawConfigParser(default_section="", allow_no_value=False)
-    ini.optionxform = _folded  # type: ignore[assignment,method-assign] # the documented way to fold keys
+    Raises:
+        ConfigError: It cannot be read, or is not in INI format.
+    """
     try:
-        ini.read_string(text, str(path))
-    except configparser.MissingSectionHeaderError as error:
-        raise ConfigError(f"{path}:{error.lineno}: no section yet; a file begins with [proxy]") from None
-    except configparser.ParsingError as error:
-        # The line itself is not shown: it may hold a secret.
-        raise ConfigError(f"{path}:{error.errors[0][0]}: neither [section] nor key = value") from None
-    except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
-        what = getattr(error, "option", error.section)
-        raise ConfigError(f"{path}:{error.lineno}: {what} stands there a second time") from None
-    return ini
+        return IniText(_read_text(path), newline=os.linesep)
+    except IniError as error:
+        raise ConfigError(f"{path}:{error.line}: {error}") from None
 
 
-_SECTION_LINE = re.compile(r"\[(?P<section>.+)\]")
-_KEY_LINE = re.compile(r"(?P<key>[^=:\s#;][^=:]*?)\s*[=:]")
-
-
-def _key_lines(text: str) -> dict[tuple[str, str], int]:
-    """Return the line number of each key, which configparser does not tell."""
-    lines: dict[tuple[str, str], int] = {}
-    section = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        header, key = _SECTION_LINE.match(line.strip()), _KEY_LINE.match(line)
-        if header:
-            section = header["section"]
-        elif key:
-            lines[section, _folded(key["key"])] = number
-    return lines
+_INI_OPTIONS: Final = {(option.section, option.key): option for option in OPTIONS if option.section}
 
 
 def _guess_key(section: str, key: str) -> str:
@@ -312,13 +325,13 @@ def _guess_key(section: str, key: str) -> str:
 
 
 def _read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8, with or without a byte order mark.
+    """Return the text of a file in UTF-8, with its line ends, without a byte order mark.
 
     Raises:
         ConfigError: It cannot be read, or is in another encoding.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -7,14 +7,13 @@ The command line, the environment, ``.env``, px.ini, ``--help`` and docs/options
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 from px.core.host import MAX_PORT
 from px.core.hostrules import HostRules
 from px.core.route import parse_upstreams
+from px.option import Action, Option
 from px.option_values import (
     parse_allow,
     parse_auth,
@@ -29,87 +28,8 @@ from px.option_values import (
     parse_username,
 )
 
-#: Parses an option's text; raises ValueError with a reason fit for a person.
-Parse = Callable[[str], object]
-
 MAX_LOG: Final = 5
 MAX_THREADS: Final = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One setting.
-
-    Attributes:
-        name: Field of `Settings`; the flag is ``--name``, unless `is_flag` is False.
-        group: Heading in the help.
-        section: Section of px.ini, empty where px.ini has no such key.
-        key: Key in px.ini, and after ``PX_`` in the environment; empty where there is neither.
-        default: Text of the default, parsed like any other.
-        metavar: What the value is called in the help; empty for booleans.
-        valid: What is valid, to end the sentence "valid is: ...".
-        help: What the option does, for --help and the documentation.
-        parse: Text to value.
-        parse_flag: The same for the command line, where it is stricter there.
-        is_boolean: Whether the bare flag means 1.
-        is_flag: Whether the option exists on the command line; secrets do not.
-        is_empty_meant: Whether an empty text is a value of its own, and not "not given".
-        hides: Whether a text may hold a secret and must not be shown in an error.
-        aliases: Other names of the flag, and of the environment variable after ``PX_``.
-    """
-
-    name: str
-    group: str
-    section: str = ""
-    key: str = ""
-    default: str = ""
-    metavar: str = ""
-    valid: str
-    help: str
-    parse: Parse
-    parse_flag: Parse | None = None
-    is_boolean: bool = False
-    is_flag: bool = True
-    is_empty_meant: bool = False
-    hides: Callable[[str], bool] = lambda _: False
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def flag(self) -> str:
-        """``--name``."""
-        return f"--{self.name}"
-
-    @property
-    def ini_name(self) -> str:
-        """``section:key``, or empty."""
-        return f"{self.section}:{self.key}" if self.section else ""
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Environment variables, the official one first."""
-        if not self.key:
-            return ()
-        return tuple(dict.fromkeys(f"PX_{name.upper()}" for name in (self.key, self.name, *self.aliases)))
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Something to do instead of serving.
-
-    Attributes:
-        name: The flag is ``--name``.
-        help: What it does.
-        aliases: Other names of the flag.
-        reads: What has a say: nothing, the other flags of the command line, or every source of settings.
-        metavar: What the value after ``=`` is called, for an action that may have one.
-    """
-
-    name: str
-    help: str
-    aliases: tuple[str, ...] = ()
-    reads: Literal["nothing", "flags", "all"] = "all"
-    metavar: str = ""
-
 
 PROXY: Final = "Proxy"
 LOGIN: Final = "Login"
@@ -118,6 +38,13 @@ LOGGING: Final = "Logging"
 GROUPS: Final = (PROXY, LOGIN, SETTINGS, LOGGING)
 
 ACTIONS: Final = (
+    Action(
+        "save",
+        "Write the flags given with it to px.ini: to the file of --config, else to the px.ini in use, else "
+        "to a new one in the working directory. What the file says already stays, comments too; what "
+        "neither says gets its default. No secret is written.",
+        reads="files",
+    ),
     Action(
         "demo",
         "Start Px and an NTLM-protected upstream in one process, send a request through both and explain "
@@ -351,6 +278,7 @@ OPTIONS: Final = (
         help="Log to a file in the working directory, overwritten at start; the same as --log=2.",
         parse=parse_boolean,
         is_boolean=True,
+        saved_as="log",
     ),
     Option(
         name="uniqlog",
@@ -360,6 +288,7 @@ OPTIONS: Final = (
         help="Log to a file with a name of its own, so that nothing is overwritten; the same as --log=3.",
         parse=parse_boolean,
         is_boolean=True,
+        saved_as="log",
     ),
     Option(
         name="verbose",
@@ -370,6 +299,7 @@ OPTIONS: Final = (
         "Implies --foreground.",
         parse=parse_boolean,
         is_boolean=True,
+        saved_as="log",
     ),
     Option(
         name="log",

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from px.options import ACTIONS, GROUPS, OPTIONS, Action, Option
+from px.option import Action, Option
+from px.options import ACTIONS, GROUPS, OPTIONS
 
 _WIDTH: Final = 96
 _INDENT: Final = 26
