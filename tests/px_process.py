@@ -136,6 +136,23 @@ class PxProcess:
         raise AssertionError("no VmHWM")
 
 
+def run_action(
+    directory: Path, *arguments: str, stdin: str = "", environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m px`` to its end, in the directory and with the environment of a `PxProcess`."""
+    return subprocess.run(
+        [sys.executable, "-m", "px", *arguments],
+        cwd=directory,
+        env={**_clean_environment(directory), **(environment or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
 def _free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -147,7 +164,8 @@ def _clean_environment(directory: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.upper().startswith(("PX_", "KRB5", "SSL_CERT")) and not name.lower().endswith("_proxy")
+        if not name.upper().startswith(("PX_", "KRB5", "SSL_CERT", "DBUS_SESSION"))
+        and not name.lower().endswith("_proxy")
     }
     home = directory / "home"
     home.mkdir(exist_ok=True)

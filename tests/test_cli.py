@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from px import __version__, cli
+from px.core.md4 import nt_hash
 from px.core.startup_errors import PortInUseError
-from tests.px_process import PxProcess
+from tests.px_process import PxProcess, run_action
 from tests.small_origin import get, running_origin
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -236,3 +237,38 @@ def test_what_cannot_be_saved_is_one_line_and_exit_2(cwd, argv, message):
     assert done.stderr.startswith(message.format(file=cwd / "px.ini" / "x"))
     assert len(done.stderr.splitlines()) == 1
     assert (cwd / "px.ini").read_text() == "[proxy]\n"
+
+
+def test_the_hash_of_a_password_is_all_that_goes_to_stdout(cwd):
+    done = run_action(cwd, "--hash", stdin="Pässwörd1€\n")
+    assert (done.returncode, done.stdout) == (0, nt_hash("Pässwörd1€").hex() + "\n")
+    assert "PX_NTHASH" in done.stderr
+    assert done.stdout.strip() not in done.stderr
+
+
+def test_the_hash_of_nothing_is_not_printed(cwd):
+    done = run_action(cwd, "--hash", stdin="\n")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "px: --hash: no password was given\n")
+
+
+@pytest.mark.parametrize("argv", [["--password=hunter2"], ["--password", "hunter2"], ["--hash", "hunter2"]])
+def test_a_secret_among_the_arguments_is_refused_and_not_shown(cwd, argv):
+    done = run_action(cwd, *argv)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "a secret is never an argument" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_a_password_without_a_user_is_a_configuration_error(cwd):
+    done = run_action(cwd, "--password", stdin="pw\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("px: --password: whose? Give --username=USER")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is a keyring")
+def test_without_a_keyring_one_line_says_what_else_would_do(cwd):
+    done = run_action(cwd, "--password", "--username=alice", stdin="pw\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    for way in ("gnome-keyring", "KWallet", "PX_PASSWORD", "PX_NTHASH", "px --hash"):
+        assert way in line

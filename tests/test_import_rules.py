@@ -30,12 +30,16 @@ MAY_IMPORT = {
     **{name: {"core"} | SETTINGS for name in SETTINGS},
     "log": {"core", "system"},  # for the state directory
     "config_writer": {"core", "system"} | SETTINGS,
-    "app": {"core"} | OUTER_ROOMS | SETTINGS,
+    "stored_passwords": {"core"} | SETTINGS,
+    "secret_entry": {"core"},
+    "app": {"core", "stored_passwords"} | OUTER_ROOMS | SETTINGS,
     "workers": {"app", "core"} | OUTER_ROOMS | SETTINGS,
     "demo": {"app", "core", "demo_upstream"} | OUTER_ROOMS | SETTINGS,
     "demo_upstream": {"core"},
     "doctor": {"app", "core"} | OUTER_ROOMS | SETTINGS,
-    "cli": {"app", "config_writer", "demo", "doctor", "workers", "core"} | OUTER_ROOMS | SETTINGS,
+    "cli": {"app", "config_writer", "demo", "doctor", "workers", "core", "stored_passwords", "secret_entry"}
+    | OUTER_ROOMS
+    | SETTINGS,
     "__main__": {"cli"},
     "__init__": set(),
 }

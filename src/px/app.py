@@ -37,7 +37,9 @@ from px.net.resolver import Resolver
 from px.net.service import Service
 from px.routing.health import UpstreamHealth
 from px.routing.router import Router
+from px.stored_passwords import LOAD_SECONDS, add_stored_passwords
 from px.system.channel_bindings import tls_server_end_point
+from px.system.credentials import Keyring
 from px.system.installation import load_installation, state_directory
 from px.system.interfaces import OwnAddresses
 from px.system.lockout_file import LockoutFile
@@ -74,6 +76,7 @@ def run(settings: Settings, announce: Callable[[str], object]) -> int:
         if is_px_itself(Authority(upstream.host.lower(), upstream.port), listening=listening, is_own=is_own):
             raise ConfigError(f"--proxy={upstream}: that is where this Px itself listens")
     sockets = open_listening_sockets(addresses, settings.port)
+    settings = add_stored_passwords(settings, Keyring(LOAD_SECONDS), announce)
     with asyncio.Runner() as runner:
         runner.run(_serve_until_stopped(settings, sockets, announce))
     return 0

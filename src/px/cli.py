@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from px import __version__
-from px.core.startup_errors import StartupError
+from px.core.startup_errors import ConfigError, StartupError
 
 if TYPE_CHECKING:
     from px.config import Invocation, Settings
@@ -80,6 +80,27 @@ def _run_demo(invocation: Invocation) -> int:
     return run_demo()
 
 
+def _change_password(invocation: Invocation) -> int:
+    from px.secret_entry import read_secret  # noqa: PLC0415
+    from px.stored_passwords import STORE_SECONDS, change_password, upstream_account  # noqa: PLC0415
+    from px.system.credentials import Keyring  # noqa: PLC0415
+
+    account = upstream_account(_settings_of(invocation))
+    change_password(account, Keyring(STORE_SECONDS), read_secret, _announce)
+    return EXIT_OK
+
+
+def _print_hash(_: Invocation) -> int:
+    from px.core.md4 import nt_hash  # noqa: PLC0415
+    from px.secret_entry import read_secret  # noqa: PLC0415
+
+    password = read_secret("Password: ")
+    if not password:
+        raise ConfigError("--hash: no password was given")
+    _complain("the NT hash below logs in as the password does: guard it; give it as PX_NTHASH")
+    return _answer(nt_hash(password.reveal()).hex())
+
+
 def _run_proxy(invocation: Invocation) -> int:
     from px.app import run  # noqa: PLC0415
 
@@ -102,6 +123,8 @@ _VERBS: Final[dict[str, Callable[[Invocation], int]]] = {
     "run": _run_proxy,
     "save": _save,
     "demo": _run_demo,
+    "password": _change_password,
+    "hash": _print_hash,
     "version": _print_version,
     "help": _print_help,
 }

@@ -166,6 +166,9 @@ def _choose_action(chosen: Action | None, found: Action) -> Action:
 def _action_value(action: Action, text: str | None, rest: list[str]) -> str:
     """Return what stands after ``=``, or as the next argument where only some words are valid."""
     flag = f"--{_as_written(action.name)}"
+    if action.asks_for_secret and (text is not None or (rest and not rest[-1].startswith("-"))):
+        what = "a secret is never an argument, which other users can read"
+        raise ConfigError(f"{flag} takes no value: {what}; Px asks for it")
     if text is not None and not action.metavar:
         raise ConfigError(f"{flag} takes no value")
     if text is None:

@@ -81,6 +81,7 @@ class Action:
         metavar: What the value after ``=`` is called, for an action that may have one.
         choices: The values that are valid; empty: any.
         switches: Names of flags that say more about this action.
+        asks_for_secret: Whether it asks for a secret, which somebody may try to give as an argument.
     """
 
     name: str
@@ -90,3 +91,4 @@ class Action:
     metavar: str = ""
     choices: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
+    asks_for_secret: bool = False

@@ -51,6 +51,19 @@ ACTIONS: Final = (
         "each step. Needs no network and ends by itself.",
         reads="flags",
     ),
+    Action(
+        "password",
+        "Ask for the password of --username and store it in the system's keyring (Credential Manager, "
+        "Keychain, Secret Service); an empty one removes it. Where stdin is no terminal, its first line is "
+        "the password.",
+        asks_for_secret=True,
+    ),
+    Action(
+        "hash",
+        "Ask for a password and print its NT hash, for PX_NTHASH.",
+        reads="nothing",
+        asks_for_secret=True,
+    ),
     Action("version", "Print the version.", reads="nothing"),
     Action("help", "Print this help.", ("h",), reads="nothing"),
 )

@@ -191,7 +191,8 @@ class UpstreamLogin:
         return LoginUnusableError(
             f"{self.subject} wants a login that Px cannot make as {self.source.identity.name}."
             f" {reasons or self._say_what_is_missing()}.",
-            "Give --username and PX_PASSWORD, get a Kerberos ticket with kinit, or see --auth.",
+            "Store a password with px --password and give --username, get a Kerberos ticket with kinit, "
+            "or see --auth.",
         )
 
     def _say_what_is_missing(self) -> str:

@@ -1,0 +1,148 @@
+"""The passwords that the user has stored: how they get into the keyring, and from there into settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from px.config import Settings
+from px.core.route import UpstreamAddress
+from px.core.secret import Secret
+from px.core.secret_store import UPSTREAM_SERVICE, SecretStore, SecretStoreError
+from px.core.startup_errors import ConfigError
+
+_LOGGER = logging.getLogger("px.secrets")
+
+#: How long Px waits at its start for a keyring: clients wait for Px meanwhile.
+LOAD_SECONDS: Final = 10.0
+#: How long ``px --password`` waits for one that its user may have to unlock.
+STORE_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose password an action stores.
+
+    Attributes:
+        action: Flag of the action.
+        service: Under which it is stored, see `px.core.secret_store`.
+        username: As the user wrote it; may be empty.
+        user_option: Name of the option that gives it.
+        overriding: Names of settings that are given and that Px takes before a stored password.
+    """
+
+    action: str
+    service: str
+    username: str
+    user_option: str
+    overriding: tuple[str, ...]
+
+
+def upstream_account(settings: Settings) -> Account:
+    """Return the account that logs in at the upstreams."""
+    overriding = [name for name, secret in _given_secrets(settings) if secret]
+    return Account("--password", UPSTREAM_SERVICE, settings.username, "username", tuple(overriding))
+
+
+def _given_secrets(settings: Settings) -> list[tuple[str, Secret | None]]:
+    return [("PX_PASSWORD", settings.password), ("PX_NTHASH or nthash", settings.nthash)]
+
+
+def change_password(
+    account: Account,
+    store: SecretStore,
+    read_secret: Callable[[str], Secret],
+    tell: Callable[[str], object],
+) -> None:
+    """Ask for a password and store it, or remove the stored one when the answer is empty.
+
+    Args:
+        account: Whose.
+        store: Where.
+        read_secret: Called with a prompt.
+        tell: Called with each line for the user.
+
+    Raises:
+        ConfigError: No user is named, the store does not work, or nothing fit to be stored was typed.
+    """
+    username, option = account.username, account.user_option
+    if not username:
+        raise ConfigError(
+            f"{account.action}: whose? Give --{option}=USER, or {option} in px.ini or PX_{option.upper()}"
+        )
+    try:
+        place = store.name  # before the question: an answer is not to be lost
+        password = read_secret(f"Password of {username} (empty: remove the stored one): ")
+        change = _store_password if password else _remove_password
+        tell(change(account, store, place, password))
+    except SecretStoreError as error:
+        raise ConfigError(f"{account.action}: {error.cause}; {error.mend}") from None
+    for name in account.overriding if password else ():
+        tell(f"But {name} is set, too, and comes first.")
+
+
+def _store_password(account: Account, store: SecretStore, place: str, password: Secret) -> str:
+    store.store_password(account.service, account.username, password)
+    if store.load_password(account.service, account.username) != password:
+        raise SecretStoreError(f"{place} has not kept it", "choose another keyring, or set PX_PASSWORD")
+    return (
+        f'The password of {account.username} is stored in {place}, as service "{account.service}".'
+        f" To remove it, run px {account.action} again and give an empty one."
+    )
+
+
+def _remove_password(account: Account, store: SecretStore, place: str, _: Secret) -> str:
+    if store.remove_password(account.service, account.username):
+        return f"The password of {account.username} is removed from {place}."
+    return f"No password of {account.username} was stored in {place}."
+
+
+def add_stored_passwords(settings: Settings, store: SecretStore, warn: Callable[[str], object]) -> Settings:
+    """Return settings with the passwords of those users for whom no secret is given.
+
+    Blocks for as long as the store does, which is asked once for each user, and no more once it has failed.
+
+    Args:
+        settings: As given.
+        store: Of passwords.
+        warn: Called with the one line that says why the store could not be asked.
+    """
+    found = _load_passwords(_users_without_secret(settings), store, warn)
+    proxy = tuple(_with_password(upstream, found) for upstream in settings.proxy)
+    password = settings.password if _has_secret(settings) else found.get(settings.username)
+    return replace(settings, password=password, proxy=proxy)
+
+
+def _has_secret(settings: Settings) -> bool:
+    return any(secret for _, secret in _given_secrets(settings))
+
+
+def _users_without_secret(settings: Settings) -> list[str]:
+    if settings.auth.is_none:
+        return []
+    users = [settings.username] if settings.username and not _has_secret(settings) else []
+    users += [each.username for each in settings.proxy if each.username and each.password is None]
+    return list(dict.fromkeys(users))
+
+
+def _load_passwords(
+    users: list[str], store: SecretStore, warn: Callable[[str], object]
+) -> dict[str, Secret | None]:
+    found: dict[str, Secret | None] = {}
+    for user in users:
+        try:
+            found[user] = store.load_password(UPSTREAM_SERVICE, user)
+        except SecretStoreError as error:
+            _LOGGER.info("no stored password of %s: %s", user, error.cause)
+            warn(f"Warning: no stored password of {user}: {error.cause}; {error.mend}.")
+            break
+        _LOGGER.info("%s password of %s is stored", "a" if found[user] else "no", user)
+    return found
+
+
+def _with_password(upstream: UpstreamAddress, found: dict[str, Secret | None]) -> UpstreamAddress:
+    if upstream.password is not None or not found.get(upstream.username):
+        return upstream
+    return replace(upstream, password=found[upstream.username])

@@ -1,0 +1,158 @@
+"""Passwords from a real keyring: stored by one Px, used by another at a real upstream."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.corpnet.network import CorporateNetwork
+from tests.px_process import PxProcess, run_action
+from tests.secret_service import Session, dbus_session
+
+from . import exchanges
+from .exchanges import HOST
+from .http_client import Client
+from .logins import Kerberos, Login, Secret
+from .squid_watch import Watch, bad_passwords
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the keyring of these tests is Linux's")
+
+USER = "ADTEST\\bob"
+#: Where the library fails, it leaves its sockets to the collector.
+LENIENT = {"PYTHONWARNINGS": "error,ignore::ResourceWarning"}
+_LOGIN = Login("ntlm", "ntlm", 2, 1, "ad.bob", USER, secret=Secret.NOTHING, options=(f"--username={USER}",))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    """Give a D-Bus session, on which there is no keyring yet."""
+    with dbus_session(tmp_path / "session") as session:
+        yield session
+
+
+@pytest.fixture
+def unlocked(session: Session) -> Iterator[Session]:
+    """Give a D-Bus session with an unlocked keyring."""
+    with session.gnome_keyring():
+        yield session
+
+
+def store(directory: Path, session: Session, password: str, user: str = USER) -> str:
+    """Store a password with ``px --password``; return what it said."""
+    done = run_action(
+        directory, "--password", f"--username={user}", stdin=password, environment=session.environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert password not in done.stdout or not password
+    return done.stdout
+
+
+def test_a_stored_password_logs_in_until_it_is_removed(
+    network: CorporateNetwork, tmp_path: Path, unlocked: Session
+) -> None:
+    bob, watch = network.ad.bob, Watch(network.ntlm)
+    assert 'stored in the Secret Service (GNOME Keyring, KWallet), as service "Px"' in store(
+        tmp_path, unlocked, bob.password + "\n"
+    )
+    with bad_passwords(network, bob):
+        with _LOGIN.running_px(network, tmp_path, **unlocked.environment) as px:
+            with Client(px.port) as client:
+                exchanges.get(client, network)
+                exchanges.open_tunnel(client, network)
+            users = {entry.user for entry in watch.entries(answered=2) if entry.status == 200}
+            assert users == {USER}
+            assert bob.password not in px.output
+        assert f"The password of {USER} is removed from" in store(tmp_path, unlocked, "")
+        with _LOGIN.running_px(network, tmp_path, **unlocked.environment) as px, Client(px.port) as client:
+            answer = client.get(network.origin.url("/", HOST))
+            assert (answer.status, "Warning" in px.output) == (502, False)
+
+
+def test_an_upstream_gets_the_stored_password_of_its_own_user(
+    network: CorporateNetwork, tmp_path: Path, unlocked: Session
+) -> None:
+    bob, watch = network.ad.bob, Watch(network.ntlm)
+    store(tmp_path, unlocked, bob.password)
+    server = f"http://{quote(USER, safe='')}@localhost:{network.ntlm.port}"
+    environment = {**unlocked.environment, "PX_SERVER": server}
+    with PxProcess(tmp_path, "--verbose", environment=environment) as px, Client(px.port) as client:
+        exchanges.get(client, network)
+    assert watch.entries(answered=1)[-1].user == USER
+
+
+@pytest.mark.parametrize("secret", [Secret.PASSWORD, Secret.NT_HASH])
+def test_a_secret_in_the_environment_comes_before_the_stored_one(
+    network: CorporateNetwork, tmp_path: Path, unlocked: Session, secret: Secret
+) -> None:
+    store(tmp_path, unlocked, "wrong and never sent")
+    login = replace(_LOGIN, secret=secret)
+    with (
+        bad_passwords(network, network.ad.bob),
+        login.running_px(network, tmp_path, **unlocked.environment) as px,
+        Client(px.port) as client,
+    ):
+        exchanges.get(client, network)
+
+
+def test_with_a_ticket_no_password_is_missed(
+    network: CorporateNetwork, tmp_path: Path, session: Session
+) -> None:
+    """There is no keyring: one warning, and on it goes."""
+    login = Login("negotiate", "negotiate", 1, 0, "ad.alice", kerberos=Kerberos.TICKET, secret=Secret.NOTHING)
+    environment = {**session.environment, **LENIENT}
+    with (
+        login.running_px(network, tmp_path, "--username=alice@AD.TEST", **environment) as px,
+        Client(px.port) as client,
+    ):
+        exchanges.get(client, network)
+        assert px.output.count("Warning: no stored password of alice@AD.TEST: there is no keyring") == 1
+
+
+def test_a_locked_keyring_is_a_warning_that_says_so(tmp_path: Path, session: Session) -> None:
+    environment = {**session.environment, **LENIENT}
+    with session.gnome_keyring():
+        store(tmp_path, session, "pw")
+    with session.gnome_keyring(is_unlocked=False):
+        with PxProcess(tmp_path, "--proxy=127.0.0.1:1", f"--username={USER}", environment=environment) as px:
+            assert f"Warning: no stored password of {USER}: the system's keyring is locked" in px.output
+        done = run_action(tmp_path, "--password", f"--username={USER}", stdin="pw", environment=environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith("px: --password: the system's keyring is locked; unlock it, or set PX_")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_keyring_that_never_answers_delays_clients_but_refuses_none(
+    network: CorporateNetwork, tmp_path: Path, session: Session
+) -> None:
+    login = Login("negotiate", "negotiate", 1, 0, "ad.alice", kerberos=Kerberos.TICKET, secret=Secret.NOTHING)
+    variables = {**login.environment(network, tmp_path), **session.environment, **LENIENT}
+    options = [*login.arguments(network), "--username=alice@AD.TEST"]
+    moments: list[float] = []
+
+    def ask(port: int) -> None:
+        assert next_asked() == "Get"
+        moments.append(time.monotonic())
+        with Client(port) as client:
+            moments.append(time.monotonic())
+            exchanges.get(client, network)
+            moments.append(time.monotonic())
+
+    with session.silent_service() as next_asked:
+        px = PxProcess(tmp_path, *options, environment=variables)
+        asking = threading.Thread(target=ask, args=(px.port,))
+        asking.start()
+        with px:
+            asking.join()
+            asked, connected, answered = moments
+            assert connected - asked < 1
+            assert 8 < answered - asked < 15
+            assert px.output.count("Warning: no stored password of") == 1
+            assert "did not answer within 10 s" in px.output

@@ -1,0 +1,148 @@
+"""A D-Bus session of its own, with GNOME Keyring on it, or with something that only pretends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.corpnet.packages import INSTALL_SCRIPT
+
+NAME = "org.freedesktop.secrets"
+_PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
+_SECONDS = 20.0
+
+#: Only these programs are on the bus: none is started by a call to its name.
+_BUS = """\
+<busconfig>
+  <type>session</type>
+  <listen>unix:dir={directory}</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"""
+
+
+def require_programs() -> None:
+    """Skip the test where the programs are missing; fail on a CI server, where nobody would notice."""
+    missing = [program for program in _PROGRAMS if shutil.which(program) is None]
+    if missing:
+        reason = f"a Secret Service needs {', '.join(missing)}; run {INSTALL_SCRIPT}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+class Session:
+    """A D-Bus session.
+
+    Args:
+        directory: Private, of a short path; the home of who is logged in there.
+
+    Attributes:
+        environment: Variables of a program that runs in it.
+    """
+
+    def __init__(self, directory: Path, address: str) -> None:
+        self._directory = directory
+        self.environment = {
+            "HOME": str(directory),
+            "XDG_DATA_HOME": str(directory / "data"),
+            "XDG_RUNTIME_DIR": str(directory),
+            "DBUS_SESSION_BUS_ADDRESS": address,
+        }
+
+    @contextmanager
+    def gnome_keyring(self, *, is_unlocked: bool = True) -> Iterator[None]:
+        """Run GNOME Keyring, which is unlocked at once, or stays locked since nobody can be asked."""
+        options = ["--unlock"] if is_unlocked else []
+        with subprocess.Popen(
+            ["gnome-keyring-daemon", "--foreground", "--components=secrets", *options],
+            env={**os.environ, **self.environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as daemon:
+            assert daemon.stdin is not None
+            daemon.stdin.write(b"of the keyring itself")
+            daemon.stdin.close()
+            try:
+                _wait_until(daemon, self._has_service)
+                yield
+            finally:
+                daemon.terminate()
+
+    def _has_service(self) -> bool:
+        from jeepney.bus_messages import message_bus  # noqa: PLC0415 - Linux only
+
+        with self.connect() as bus:
+            return bool(bus.send_and_get_reply(message_bus.NameHasOwner(NAME)).body[0])
+
+    @contextmanager
+    def connect(self) -> Iterator[Any]:
+        """Give a connection to the bus."""
+        from jeepney.io.blocking import open_dbus_connection  # noqa: PLC0415 - Linux only
+
+        with open_dbus_connection(self.environment["DBUS_SESSION_BUS_ADDRESS"]) as bus:
+            yield bus
+
+    @contextmanager
+    def silent_service(self) -> Iterator[Callable[[], str]]:
+        """Run a Secret Service that never answers; give a function that waits for the next method asked."""
+        from jeepney import HeaderFields  # noqa: PLC0415 - Linux only
+        from jeepney.bus_messages import message_bus  # noqa: PLC0415
+
+        with self.connect() as bus:
+            bus.send_and_get_reply(message_bus.RequestName(NAME))
+
+            def next_asked() -> str:
+                while True:
+                    fields = bus.receive(timeout=_SECONDS).header.fields
+                    if fields.get(HeaderFields.destination) == NAME:
+                        return str(fields[HeaderFields.member])
+
+            yield next_asked
+
+
+@contextmanager
+def dbus_session(directory: Path) -> Iterator[Session]:
+    """Run a D-Bus daemon of its own.
+
+    Args:
+        directory: Private; made if need be.
+    """
+    require_programs()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    configuration = directory / "bus.conf"
+    configuration.write_text(_BUS.format(directory=directory))
+    with ExitStack() as stack:
+        daemon = stack.enter_context(
+            subprocess.Popen(
+                ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--print-address=1"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        )
+        stack.callback(daemon.terminate)
+        assert daemon.stdout is not None
+        stack.enter_context(daemon.stdout)
+        yield Session(directory, daemon.stdout.readline().strip())
+
+
+def _wait_until(daemon: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while not is_ready():
+        assert daemon.poll() is None, "gnome-keyring-daemon has ended"
+        assert time.monotonic() < deadline, "gnome-keyring-daemon does not get ready"
+        time.sleep(0.02)

@@ -1,0 +1,182 @@
+"""Which passwords are looked for in the keyring, and how they get there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from px.config import Settings, default_settings
+from px.core.auth_policy import AuthPolicy
+from px.core.route import parse_upstreams
+from px.core.secret import Secret
+from px.core.secret_store import CLIENT_SERVICE, UPSTREAM_SERVICE, SecretStoreError
+from px.core.startup_errors import ConfigError
+from px.stored_passwords import Account, add_stored_passwords, change_password, upstream_account
+
+USER = "CORP\\alice"
+PASSWORD = Secret("Pässwörd1€")
+HASH = Secret("0123456789abcdef" * 2)
+
+
+class Store:
+    """A keyring in memory; `asked` has the users whose passwords were wanted."""
+
+    name = "the keyring"
+
+    def __init__(self, **passwords: str) -> None:
+        self.kept = {(UPSTREAM_SERVICE, name): Secret(text) for name, text in passwords.items()}
+        self.asked: list[str] = []
+        self.failure: SecretStoreError | None = None
+        self.forgets = False
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def load_password(self, service: str, username: str) -> Secret | None:
+        self.asked.append(username)
+        self._fail()
+        return self.kept.get((service, username))
+
+    def store_password(self, service: str, username: str, password: Secret) -> None:
+        self._fail()
+        if not self.forgets:
+            self.kept[service, username] = password
+
+    def remove_password(self, service: str, username: str) -> bool:
+        self._fail()
+        return self.kept.pop((service, username), None) is not None
+
+
+def settings(server: str = "first:8080", **changes: Any) -> Settings:
+    return default_settings(proxy=parse_upstreams(server), **changes)
+
+
+def add(given: Settings, store: Store) -> tuple[Settings, list[str]]:
+    warnings: list[str] = []
+    return add_stored_passwords(given, store, warnings.append), warnings
+
+
+def test_the_stored_password_of_the_user_is_used():
+    found, warnings = add(settings(username="alice"), Store(alice="pw"))
+    assert (found.password, found.nthash, warnings) == (Secret("pw"), None, [])
+
+
+def test_a_user_without_a_stored_password_changes_nothing():
+    given = settings(username="alice")
+    assert add(given, Store()) == (given, [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"password": PASSWORD, "username": "alice"},
+        {"nthash": HASH, "username": "alice"},
+        {"auth": AuthPolicy("NONE"), "username": "alice"},
+        {"username": ""},
+    ],
+    ids=["a password is given", "a hash is given", "clients log in", "no user is named"],
+)
+def test_a_keyring_that_is_not_needed_is_not_asked(changes):
+    store = Store(alice="pw")
+    given = settings("first,bob:his@second", **changes)
+    assert add(given, store) == (given, [])
+    assert store.asked == []
+
+
+def test_an_upstream_with_a_user_of_its_own_gets_the_password_of_that_user():
+    store = Store(alice="of alice", bob="of bob")
+    given = settings("bob@first,carol@second,bob@third,bob:given@fourth,fifth", username="alice")
+    found, _ = add(given, store)
+    passwords = [upstream.password and upstream.password.reveal() for upstream in found.proxy]
+    assert passwords == ["of bob", None, "of bob", "given", None]
+    assert found.password == Secret("of alice")
+    assert store.asked == ["alice", "bob", "carol"]
+    assert "of bob" not in repr(found)
+
+
+def test_an_upstream_with_a_user_of_its_own_is_looked_up_beside_a_given_password():
+    found, _ = add(settings("bob@first", username="alice", password=PASSWORD), Store(bob="of bob"))
+    assert found.proxy[0].password == Secret("of bob")
+    assert found.password == PASSWORD
+
+
+def test_a_keyring_that_fails_is_one_warning_and_not_asked_again():
+    store = Store()
+    store.failure = SecretStoreError("the keyring is locked", "unlock it")
+    given = settings("bob@first,carol@second", username="alice")
+    found, warnings = add(given, store)
+    assert found == given
+    assert warnings == ["Warning: no stored password of alice: the keyring is locked; unlock it."]
+    assert store.asked == ["alice"]
+
+
+def change(account: Account, store: Store, typed: str) -> list[str]:
+    lines: list[str] = []
+
+    def answer(prompt: str) -> Secret:
+        lines.append(prompt)
+        return Secret(typed)
+
+    change_password(account, store, answer, lines.append)
+    return lines
+
+
+def test_a_password_is_stored_and_it_is_said_where_and_how_to_remove_it():
+    store = Store()
+    prompt, said = change(upstream_account(settings(username=USER)), store, PASSWORD.reveal())
+    assert prompt == f"Password of {USER} (empty: remove the stored one): "
+    assert said == (
+        f'The password of {USER} is stored in the keyring, as service "Px". '
+        "To remove it, run px --password again and give an empty one."
+    )
+    assert store.kept == {(UPSTREAM_SERVICE, USER): PASSWORD}
+
+
+def test_an_empty_answer_removes_the_stored_password():
+    store, account = Store(alice="pw"), upstream_account(settings(username="alice"))
+    assert change(account, store, "")[1:] == ["The password of alice is removed from the keyring."]
+    assert store.kept == {}
+    assert change(account, store, "")[1:] == ["No password of alice was stored in the keyring."]
+
+
+def test_each_account_has_a_service_of_its_own():
+    store = Store(alice="pw")
+    change(Account("--client-password", CLIENT_SERVICE, "alice", "client_username", ()), store, "other")
+    assert store.kept == {
+        (UPSTREAM_SERVICE, "alice"): Secret("pw"),
+        (CLIENT_SERVICE, "alice"): Secret("other"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [({"password": PASSWORD}, "PX_PASSWORD"), ({"nthash": HASH}, "PX_NTHASH or nthash")]
+)
+def test_it_is_said_when_another_secret_comes_first(given, name):
+    account = upstream_account(settings(username="alice", **given))
+    assert change(account, Store(), "pw")[-1] == f"But {name} is set, too, and comes first."
+    assert len(change(account, Store(), "")) == 2
+
+
+def test_without_a_user_it_is_said_how_to_name_one_and_nothing_is_asked():
+    with pytest.raises(ConfigError) as caught:
+        change_password(upstream_account(settings()), Store(), pytest.fail, pytest.fail)
+    assert str(caught.value) == (
+        "--password: whose? Give --username=USER, or username in px.ini or PX_USERNAME"
+    )
+
+
+def test_a_keyring_that_fails_is_named_with_what_to_do_and_without_the_password():
+    store = Store()
+    store.failure = SecretStoreError("the keyring is locked", "unlock it")
+    with pytest.raises(ConfigError) as caught:
+        change(upstream_account(settings(username="alice")), store, PASSWORD.reveal())
+    assert str(caught.value) == "--password: the keyring is locked; unlock it"
+
+
+def test_a_keyring_that_keeps_nothing_is_found_out():
+    store = Store()
+    store.forgets = True
+    with pytest.raises(ConfigError, match="the keyring has not kept it; choose another"):
+        change(upstream_account(settings(username="alice")), store, PASSWORD.reveal())
