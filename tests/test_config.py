@@ -175,6 +175,8 @@ def test_a_value_may_have_equals_signs_and_dashes_in_it(house):
         (["--useragent=a\nb"], r"--useragent='a\nb': has characters"),
         (["--config=none.ini"], "--config=none.ini: no such file; valid is: the path of an existing file"),
         (["--version=1"], "--version takes no value"),
+        (["--env=tcsh"], "--env=tcsh: unknown; valid is: sh, fish, powershell"),
+        (["--env", "tcsh"], "tcsh: unexpected argument"),
         (["--demo", "--version"], "--version: one action at a time, and --demo was given"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -231,6 +233,16 @@ def test_the_demo_reads_the_command_line_alone(house):
     assert invocation.action == "demo"
     assert invocation.settings is not None
     assert (invocation.settings.port, invocation.settings.log) == (3128, 2)
+
+
+@pytest.mark.parametrize(
+    ("argv", "value"),
+    [(["--env"], ""), (["--env=fish"], "fish"), (["--env", "fish"], "fish"), (["--env", "--port=1"], "")],
+    ids=str,
+)
+def test_an_action_may_have_a_value(house, argv, value):
+    invocation = house.load(*argv)
+    assert (invocation.action, invocation.action_value) == ("env", value)
 
 
 def test_without_any_proxy_and_noproxy_there_is_nothing_to_do(house):

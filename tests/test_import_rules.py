@@ -32,12 +32,15 @@ MAY_IMPORT = {
     "config_writer": {"core", "system"} | SETTINGS,
     "stored_passwords": {"core"} | SETTINGS,
     "secret_entry": {"core"},
+    "tool_settings": {"core"} | SETTINGS,
     "app": {"core", "stored_passwords"} | OUTER_ROOMS | SETTINGS,
     "workers": {"app", "core"} | OUTER_ROOMS | SETTINGS,
     "demo": {"app", "core", "demo_upstream"} | OUTER_ROOMS | SETTINGS,
     "demo_upstream": {"core"},
     "doctor": {"app", "core"} | OUTER_ROOMS | SETTINGS,
-    "cli": {"app", "config_writer", "demo", "doctor", "workers", "core", "stored_passwords", "secret_entry"}
+    # The verbs of the command line.
+    "cli": {"app", "config_writer", "demo", "doctor", "secret_entry", "stored_passwords", "tool_settings"}
+    | {"core", "workers"}
     | OUTER_ROOMS
     | SETTINGS,
     "__main__": {"cli"},

@@ -118,10 +118,18 @@ def _save(invocation: Invocation) -> int:
     return _answer(f"Saved to {path}")
 
 
+def _print_env(invocation: Invocation) -> int:
+    from px.tool_settings import format_tool_settings  # noqa: PLC0415
+
+    tool = invocation.action_value or ("powershell" if sys.platform == "win32" else "sh")
+    return _answer(format_tool_settings(tool, _settings_of(invocation)))
+
+
 #: What each action does; ``run`` is none of them.
 _VERBS: Final[dict[str, Callable[[Invocation], int]]] = {
     "run": _run_proxy,
     "save": _save,
+    "env": _print_env,
     "demo": _run_demo,
     "password": _change_password,
     "hash": _print_hash,

@@ -193,7 +193,7 @@ def _read_outside(environ: Mapping[str, str], cwd: Path, warnings: list[str]) ->
 
 
 def _warn_of_outweighed(flags: Mapping[str, Given], outside: Mapping[str, Given]) -> Iterator[str]:
-    for name in flags.keys() & outside.keys() - {"config"}:
+    for name in sorted(flags.keys() & outside.keys() - {"config"}):
         other = outside[name]
         yield f"{other.key} ({other.place}) comes before px.ini: the saved {flags[name].key} will not count"
 

@@ -46,6 +46,14 @@ ACTIONS: Final = (
         reads="files",
     ),
     Action(
+        "env",
+        "Print what points programs at this Px: for a shell the environment variables, for a tool its own "
+        "settings. Tools are sh, fish, powershell, cmd, git, npm, pip, docker; without one it is sh, on "
+        "Windows powershell. The last line says how to use it.",
+        metavar="TOOL",
+        choices=("sh", "fish", "powershell", "cmd", "git", "npm", "pip", "docker"),
+    ),
+    Action(
         "demo",
         "Start Px and an NTLM-protected upstream in one process, send a request through both and explain "
         "each step. Needs no network and ends by itself.",

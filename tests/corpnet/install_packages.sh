@@ -9,7 +9,7 @@ packages='krb5-kdc krb5-admin-server krb5-user squid-openssl
   winbind python3-samba ldb-tools libnss-wrapper libuid-wrapper openssl
   dbus gnome-keyring'
 # Installed only if the command is missing: it may well come from elsewhere.
-commands='chromium git curl wget node:nodejs npm ip:iproute2'
+commands='chromium git curl wget node:nodejs npm fish ip:iproute2'
 policy=/usr/sbin/policy-rc.d
 
 as_root() {
