@@ -173,6 +173,11 @@ def test_a_value_may_have_equals_signs_and_dashes_in_it(house):
         (["--log=6"], "--log=6: not a number from 0 to 5"),
         (["--via=maybe"], "--via=maybe: neither 0 nor 1"),
         (["--useragent=a\nb"], r"--useragent='a\nb': has characters"),
+        (["--workstation=desk 7"], "--workstation=desk 7: a computer name has no ' ' in it; valid is: the"),
+        (["--workstation=a\\b"], r"--workstation=a\b: a computer name has no '\\' in it"),
+        (["--workstation=büro"], "--workstation=büro: a computer name has no 'Ü' in it"),
+        (["--workstation=.a"], "--workstation=.a: a computer name does not begin with a dot"),
+        (["--workstation=" + 16 * "a"], "--workstation=aaaaaaaaaaaaaaaa: longer than 15 characters"),
         (["--config=none.ini"], "--config=none.ini: no such file; valid is: the path of an existing file"),
         (["--version=1"], "--version takes no value"),
         (["--env=tcsh"], "--env=tcsh: unknown; valid is: sh, fish, powershell"),
@@ -201,6 +206,12 @@ def test_a_secret_in_the_arguments_is_refused_and_not_repeated(house, argument):
 
 def test_a_secret_is_said_to_belong_in_the_environment(house):
     assert "set PX_NTHASH instead" in house.error("--nthash=x")
+
+
+def test_a_workstation_is_a_computer_name_in_upper_case(house):
+    assert house.settings("--workstation= desk-7_x.y ").workstation == "DESK-7_X.Y"
+    assert house.settings("--workstation=" + 15 * "a").workstation == 15 * "A"
+    assert house.settings().workstation == ""
 
 
 def test_a_very_long_value_is_cut_in_the_error(house):

@@ -215,6 +215,7 @@ class Px:
             password=password.reveal() if password is not None else None,
             nt_hash=nt_hash,
             offload=self._login_threads.run,
+            workstation=settings.workstation,
             mark_salt=self._installation.mark_salt,
         )
 

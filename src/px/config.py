@@ -48,6 +48,7 @@ class Settings:
         useragent: Replaces the clients' User-Agent, unless empty.
         via: Whether to add Via fields.
         username: Whom to log in as; empty: the logged-in user.
+        workstation: Name of this computer in NTLM logins; empty: its host name.
         auth: Login schemes that may be used.
         password: Password of `username`, from the environment.
         nthash: NT hash of that password, 32 lower-case hexadecimal digits.
@@ -73,6 +74,7 @@ class Settings:
     useragent: str
     via: bool
     username: str
+    workstation: str
     auth: AuthPolicy
     password: Secret | None
     nthash: Secret | None

@@ -9,10 +9,13 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from px.core.auth_policy import POLICY_NAMES, AuthPolicy
+from px.core.host import MAX_COMPUTER_NAME_CHARS
 from px.core.hostrules import HostRules
 from px.core.secret import Secret
 
 _NTHASH = re.compile(r"[0-9A-Fa-f]{32}")
+#: What a computer name may have besides letters and digits.
+_SYMBOLS: Final = "!@#$%^&')(.-_{}~"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -49,6 +52,19 @@ def parse_username(text: str) -> str:
     if ":" in text or not text.isprintable():
         raise ValueError("has a colon, or a character that cannot be seen; a password does not belong there")
     return text.strip()
+
+
+def parse_workstation(text: str) -> str:
+    """Read a computer name as Windows takes it (SetComputerName, "standard character set"), in upper case."""
+    name = text.strip().upper()
+    wrong = next((each for each in name if not (each.isascii() and (each.isalnum() or each in _SYMBOLS))), "")
+    if wrong:
+        raise ValueError(f"a computer name has no {wrong!r} in it")
+    if name.startswith("."):
+        raise ValueError("a computer name does not begin with a dot")
+    if len(name) > MAX_COMPUTER_NAME_CHARS:
+        raise ValueError(f"longer than {MAX_COMPUTER_NAME_CHARS} characters")
+    return name
 
 
 def parse_integer(text: str, *, low: int, high: int) -> int:

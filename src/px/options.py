@@ -26,6 +26,7 @@ from px.option_values import (
     parse_secret,
     parse_text,
     parse_username,
+    parse_workstation,
 )
 
 MAX_LOG: Final = 5
@@ -208,6 +209,16 @@ OPTIONS: Final = (
         help="Whom to log in as: DOMAIN\\user or user@REALM. Empty: the user logged in to this machine.",
         parse=parse_username,
         hides=lambda text: ":" in text,
+    ),
+    Option(
+        name="workstation",
+        group=LOGIN,
+        section="proxy",
+        key="workstation",
+        metavar="NAME",
+        valid="the computer's NetBIOS name: at most 15 letters, digits and hyphens",
+        help="Name of this computer in NTLM logins with a password or hash. Empty: its host name.",
+        parse=parse_workstation,
     ),
     Option(
         name="auth",

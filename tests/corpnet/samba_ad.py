@@ -54,6 +54,7 @@ _SMB_CONF = """\
   ntlm auth = ntlmv2-only
   load printers = no
   disable spoolss = yes
+  log level = 0 auth_audit:3
   logging = file
   log file = {directory}/log.%m
 """
@@ -121,6 +122,12 @@ class SambaAd:
         if count is None:
             raise NetworkError(f"no badPwdCount of {user.name} in: {found}")
         return int(count[1])
+
+    def workstations_of(self, user: User) -> list[str]:
+        """Return the computers that a user has logged in from by NTLM, as named by the clients, in order."""
+        log = (self._directory / f"log.wb-{DOMAIN}").read_text("utf-8")
+        login = rf"Auth: \[winbind,NTLM_AUTH, .* user \[{DOMAIN}\]\\\[{user.name}\] .* workstation \[(.*?)\]"
+        return re.findall(login, log)
 
     def reset_bad_password_count(self, user: User) -> None:
         """Set the count back to zero, and unlock the user."""

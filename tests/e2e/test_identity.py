@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -64,6 +65,21 @@ def test_each_upstream_of_a_list_has_its_own_identity(network: CorporateNetwork,
             exchanges.get(client, network)
         assert watch.entries(answered=1)[-1].user == "ADTEST\\bob"
         assert carol.password not in px.output
+
+
+@pytest.mark.parametrize(
+    ("options", "workstation"),
+    [(("--workstation=desk-7",), "DESK-7"), ((), socket.gethostname().partition(".")[0][:15].upper())],
+)
+def test_the_domain_is_told_the_workstation(
+    network: CorporateNetwork, tmp_path: Path, options: tuple[str, ...], workstation: str
+) -> None:
+    before = len(network.ad.workstations_of(network.ad.bob))
+    for port in ("ntlm", "negotiate"):
+        login = Login(port, port, 2, 1, "ad.bob", "ADTEST\\{name}", options=options)
+        with login.running_px(network, tmp_path) as px, Client(px.port) as client:
+            exchanges.get(client, network)
+    assert network.ad.workstations_of(network.ad.bob)[before:] == [workstation, workstation]
 
 
 _AD = Login("multi", "negotiate", 1, 0, "ad.alice", "{name}@AD.TEST", kerberos=Kerberos.TICKET)

@@ -71,6 +71,18 @@ async def test_the_workstation_is_the_one_that_is_set(monkeypatch):
     assert proved.workstation == "DESK7"
 
 
+@pytest.mark.parametrize(
+    ("host_name", "workstation"),
+    [("desk7", "DESK7"), ("desk7.corp.example", "DESK7"), ("a-computer-with-a-long-name", "A-COMPUTER-WITH")],
+)
+async def test_without_one_the_workstation_is_the_host_name_as_netbios_cuts_it(
+    monkeypatch, host_name, workstation
+):
+    monkeypatch.setattr("socket.gethostname", lambda: host_name)
+    proved, _ = await log_in(open_session("DOM\\u"))
+    assert proved.workstation == workstation
+
+
 async def test_the_login_is_bound_to_the_tls_channel():
     proved, _ = await log_in(open_session("DOM\\u", bindings=BINDINGS), demanded=BINDINGS)
     assert proved.user == "u"

@@ -8,6 +8,8 @@ from typing import Final
 
 Address = IPv4Address | IPv6Address
 MAX_PORT: Final = 65535
+#: Of a computer name: a NetBIOS name has 16, of which the last says of what kind it is (RFC 1001 14.1).
+MAX_COMPUTER_NAME_CHARS: Final = 15
 
 _HOST_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")  # \w: names may be international, and "_" is in use
 _MAX_HOST_NAME_CHARS = 253

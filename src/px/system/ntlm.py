@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
 from px.core.errors import LoginUnusableError
+from px.core.host import MAX_COMPUTER_NAME_CHARS
 from px.core.ntlm_verify import upcase_name
 
 if TYPE_CHECKING:
@@ -25,14 +27,14 @@ class NtlmLogin:
     Args:
         username: ``DOMAIN\user``, ``user@domain`` or a bare user.
         nt_hash: 32 hex digits.
-        workstation: Name that Px gives for this computer; empty: its host name.
+        workstation: Name that Px gives for this computer; empty: its host name, cut as NetBIOS cuts it.
         offload: Used once, for the import of pyspnego (0.2 s); a handshake (0.2 ms) stays in this thread.
     """
 
     def __init__(self, username: str, nt_hash: Secret, workstation: str, offload: Offload) -> None:
         self._username = _WindowsName(username)
         self._nt_hash = nt_hash
-        self._workstation = workstation
+        self._workstation = workstation or _name_computer()
         self._offload = offload
 
     def open_session(self, host: str, channel_bindings: bytes | None) -> NtlmSession:
@@ -71,8 +73,7 @@ class NtlmLogin:
     def _set_environment(self) -> None:
         """Set what pyspnego takes from nowhere else; both are read while messages are made."""
         os.environ["LM_COMPAT_LEVEL"] = "3"  # below 3 it would answer with NTLMv1
-        if self._workstation:
-            os.environ["NETBIOS_COMPUTER_NAME"] = self._workstation
+        os.environ["NETBIOS_COMPUTER_NAME"] = self._workstation
 
 
 class NtlmSession:
@@ -120,6 +121,10 @@ class _WindowsName(str):
 
     def split(self, *args: Any, **kwargs: Any) -> list[str]:
         return [_WindowsName(part) for part in super().split(*args, **kwargs)]
+
+
+def _name_computer() -> str:
+    return socket.gethostname().partition(".")[0][:MAX_COMPUTER_NAME_CHARS].upper()
 
 
 def _import_spnego() -> None:
