@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from px.core.access import IsOwn, is_px_itself
-from px.core.errors import UnreachableError
+from px.core.errors import ExhaustedError, UnreachableError
 from px.core.lockout import LockoutGuard
 from px.core.route import Route, UpstreamAddress, Via
 from px.core.startup_errors import ConfigError
@@ -237,7 +237,7 @@ class Px:
             connection = await self._hop_dialer.dial(self._hops[upstream])
         except UnreachableError:
             self._health.report(upstream, is_reachable=False)
-        except OSError as error:  # this computer's own trouble: no descriptor, no thread
+        except (OSError, ExhaustedError) as error:  # this computer's own trouble: no descriptor, no thread
             _LOGGER.warning("probe of %s: %s", upstream, error)
         else:
             connection.close()

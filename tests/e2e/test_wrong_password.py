@@ -150,3 +150,23 @@ def test_the_block_is_of_the_user_however_the_name_is_spelt(
             answer = client.get(network.origin.url("/", HOST))
             assert answer.status == 502
             assert "no more logins" in answer.text
+
+
+@pytest.mark.parametrize(
+    "login", [pytest.param(_CASES[name], id=name) for name in ("ntlm", "negotiate", "basic")]
+)
+def test_uploads_given_up_do_not_try_a_wrong_password_again_and_again(
+    network: CorporateNetwork, tmp_path: Path, login: Login
+) -> None:
+    user = login.account(network)
+    target = network.origin.url("/upload", HOST)
+    with (
+        bad_passwords(network, user, at_least=1, at_most=2),
+        _px_with_wrong_secret(network, tmp_path, login) as px,
+    ):
+        for _ in range(_REQUESTS):
+            with Client(px.port) as client:
+                client.send_head("POST", target, [("Content-Length", "100")])
+                client.send(b"0123456789")
+        for number in range(3):
+            _check_refusal(_ask(px, network, number), network, login)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 
 import pytest
 
-from px.net import exchange, session
+from px.net import dial, exchange, session
 from tests.net.running_px import as_user, connect, get, post, running_px
 from tests.scripted_upstream import (
     PASSWORD,
@@ -764,6 +765,14 @@ async def test_a_post_is_not_repeated_when_a_used_connection_closes_without_a_by
         assert b"connection_terminated" in (field_of(head, b"proxy-status") or b"")
 
 
+async def test_a_put_with_a_body_is_not_repeated_when_a_used_connection_closes_without_a_byte() -> None:
+    async with ScriptedUpstream(used_then_closed) as upstream, running_px(upstream) as px:
+        await px.get(URL)
+        client = await px.connect()
+        await client.send(get(URL, b"Content-Length: 1", method=b"PUT") + b"x")
+        assert b" 502 " in (await client.read_answer())[0]
+
+
 async def test_a_get_is_not_repeated_when_a_fresh_connection_closes_without_a_byte() -> None:
     async def script(wire: Wire) -> None:
         await wire.expect(GET)
@@ -948,6 +957,27 @@ async def test_an_upstream_that_cannot_be_reached_is_passed_over_and_the_next_on
     async with ScriptedUpstream(script) as upstream, running_px("127.0.0.1:1", upstream) as px:
         for _ in range(2):
             assert (await px.get(URL))[1] == b"ok"
+
+
+async def test_no_descriptor_left_is_a_503_and_no_fault_of_the_upstream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def no_descriptor(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def script(wire: Wire) -> None:
+        await wire.expect(GET)
+        await wire.send(answer())
+
+    async with ScriptedUpstream(script) as upstream, running_px(upstream) as px:
+        with monkeypatch.context() as patch:
+            patch.setattr(dial, "_connect", no_descriptor)
+            head, body = await px.get(URL)
+        assert b" 503 " in head
+        assert field_of(head, b"retry-after") == b"1"
+        assert b"too many open files" in body
+        assert not px.px._health.dead
+        assert b" 200 " in (await px.get(URL))[0]
 
 
 async def test_no_upstream_that_can_be_reached_is_a_502_that_says_so() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from px.net.completion_stream import CompletionStream
 from px.net.io_loop import IoLoop
-from px.net.relay import BrokenStreamError, copy, relay
+from px.net.relay import Activity, BrokenStreamError, copy, relay
 from px.net.socket_stream import SocketStream
 from tests.net.pairs import KINDS, StreamKind, open_pair, stall
 from tests.scripted_upstream import Wire
@@ -177,9 +177,15 @@ async def test_a_cancelled_tunnel_leaves_nothing_registered(both: Both) -> None:
     assert await both.first.read() == b"later"
 
 
+async def carry(both: Both, *, limit: int | None, idle_seconds: float) -> int:
+    """`copy` from the first to the second."""
+    activity = Activity(both.io_loop, idle_seconds)
+    return await copy(both.first, both.second, both.io_loop, limit=limit, activity=activity)
+
+
 async def test_copy_carries_to_its_limit_and_leaves_the_rest(both: Both) -> None:
     both.first.unread(b"abc")
-    copying = asyncio.create_task(copy(both.first, both.second, both.io_loop, limit=6, idle_seconds=30))
+    copying = asyncio.create_task(carry(both, limit=6, idle_seconds=30))
     await both.client.send(b"defghi")
     assert await copying == 6
     await both.upstream.expect(b"abcdef")
@@ -188,19 +194,19 @@ async def test_copy_carries_to_its_limit_and_leaves_the_rest(both: Both) -> None
 
 async def test_copy_of_what_was_read_already_leaves_the_rest(both: Both) -> None:
     both.first.unread(b"abcdef")
-    assert await copy(both.first, both.second, both.io_loop, limit=4, idle_seconds=30) == 4
+    assert await carry(both, limit=4, idle_seconds=30) == 4
     await both.upstream.expect(b"abcd")
     assert both.first.take_unread() == b"ef"
 
 
 async def test_copy_of_nothing_is_done_at_once(both: Both) -> None:
-    assert await copy(both.first, both.second, both.io_loop, limit=0, idle_seconds=30) == 0
+    assert await carry(both, limit=0, idle_seconds=30) == 0
 
 
 async def test_copy_ends_with_its_source_and_passes_no_end_on(both: Both) -> None:
     await both.client.send(b"abc")
     both.client.half_close()
-    assert await copy(both.first, both.second, both.io_loop, limit=10, idle_seconds=30) == 3
+    assert await carry(both, limit=10, idle_seconds=30) == 3
     await both.second.write(b" and more")
     await both.upstream.expect(b"abc and more")
 
@@ -208,14 +214,14 @@ async def test_copy_ends_with_its_source_and_passes_no_end_on(both: Both) -> Non
 async def test_copy_without_a_limit_ends_with_its_source(both: Both) -> None:
     await both.client.send(b"abc")
     both.client.half_close()
-    assert await copy(both.first, both.second, both.io_loop, limit=None, idle_seconds=30) == 3
+    assert await carry(both, limit=None, idle_seconds=30) == 3
 
 
 async def test_copy_names_the_side_that_broke(both: Both) -> None:
     both.upstream.reset()
     sending = asyncio.create_task(both.client.send(bytes(10_000_000)))
     with pytest.raises(BrokenStreamError) as caught:
-        await copy(both.first, both.second, both.io_loop, limit=None, idle_seconds=30)
+        await carry(both, limit=None, idle_seconds=30)
     assert caught.value.stream is both.second
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
@@ -225,6 +231,6 @@ async def test_copy_to_a_peer_that_takes_nothing_ends_by_silence(both: Both) -> 
     stall(both.upstream)
     sending = asyncio.create_task(both.client.send(bytes(50_000_000)))
     with pytest.raises(BrokenStreamError):
-        await copy(both.first, both.second, both.io_loop, limit=None, idle_seconds=0.1)
+        await carry(both, limit=None, idle_seconds=0.1)
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)

@@ -5,9 +5,11 @@ Over a connection that others use, too, they would act as whoever logged in firs
 
 from __future__ import annotations
 
+from px.core.challenge import parse_challenges
 from px.core.fields import Fields
 
 _SCHEMES = (b"ntlm", b"negotiate")
+_SCHEME_NAMES = frozenset(name.decode("ascii") for name in _SCHEMES)
 
 
 def carries_connection_login(head: Fields) -> bool:
@@ -17,4 +19,4 @@ def carries_connection_login(head: Fields) -> bool:
 
 def offers_connection_login(head: Fields) -> bool:
     """Whether an answer asks for a login of the connection."""
-    return any(value.lower().startswith(_SCHEMES) for value in head.values(b"www-authenticate"))
+    return any(each.scheme in _SCHEME_NAMES for each in parse_challenges(head.values(b"www-authenticate")))

@@ -12,6 +12,7 @@
     │   │   └── UpstreamSilentError  a connection on which the upstream says nothing
     │   ├── HopTimeoutError          504: it was silent for too long
     │   └── BadResponseError         502: it broke RFC 9112, or closed in the middle
+    ├── ExhaustedError               503: this computer has no descriptor or memory left
     └── LoginError                   502: the upstream wants a login that failed
         ├── LoginUnusableError       this scheme cannot be used here (no ticket, no password)
         ├── LoginRefusedError        the upstream, or the KDC, refused the secret
@@ -118,6 +119,14 @@ class BadResponseError(HopError):
 
     phrase = "broken answer"
     proxy_status = "http_protocol_error"
+
+
+class ExhaustedError(PxError):
+    """This computer has no descriptor or memory left; no hop is to blame."""
+
+    phrase = "this computer is out of resources"
+    status = 503
+    proxy_status = "connection_limit_reached"
 
 
 class LoginError(PxError):

@@ -14,7 +14,9 @@ blocked, time up   blocked for twice as long       clear
 =================  ==============================  ===========================================
 
 A new secret begins with a clear record. A connection that is dropped in place of a verdict may be a refusal
-or an accident: two of them count as one refusal.
+or an accident: two of them count as one refusal. A verdict that was not seen, because the client left in the
+middle of an upload, leaves the secret in doubt: the next token must settle that. When that one remains
+without a verdict, too, it counts as a drop.
 """
 
 from __future__ import annotations
@@ -84,6 +86,7 @@ class LockoutGuard:
         self._wall_clock = wall_clock
         self._accepted: dict[str, float] = {}  # by key: when a token was accepted last
         self._drops: dict[str, int] = {}
+        self._unsettled: set[str] = set()  # by key: a token was sent, and its verdict not seen
 
     def check(self, source: TokenSource) -> None:
         """Return if a token may be sent.
@@ -122,8 +125,8 @@ class LockoutGuard:
         return False
 
     def is_clear(self, source: TokenSource) -> bool:
-        """Whether the last final token was not refused."""
-        return self._load(source).is_clear()
+        """Whether the verdict on the last final token was seen, and was no refusal."""
+        return _key_of(source) not in self._unsettled and self._load(source).is_clear()
 
     def refusals_left(self, source: TokenSource) -> int:
         """Return how many more refusals the secret may meet, at least one: as many may be in flight."""
@@ -138,6 +141,7 @@ class LockoutGuard:
         key = _key_of(source)
         self._accepted[key] = self._wall_clock()
         self._drops.pop(key, None)
+        self._unsettled.discard(key)
         if not self._load(source).is_clear():
             self._store.save_record(key, None)
 
@@ -148,10 +152,18 @@ class LockoutGuard:
         if self._drops[key] >= DROPS_AS_A_REFUSAL:
             self.receive_refusal(source, upstream, method)
 
+    def receive_no_verdict(self, source: TokenSource, upstream: str, method: str) -> None:
+        """The verdict on a final token was not waited for."""
+        key = _key_of(source)
+        if key in self._unsettled:
+            self.receive_drop(source, upstream, method)
+        self._unsettled.add(key)
+
     def receive_refusal(self, source: TokenSource, upstream: str, method: str) -> None:
         """A final token, or a password at the KDC, was refused."""
         record = self._load(source)
         self._drops.pop(_key_of(source), None)
+        self._unsettled.discard(_key_of(source))
         now = self._wall_clock()
         record.refusals += 1
         record.upstream, record.method = upstream, method

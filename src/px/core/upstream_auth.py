@@ -345,6 +345,12 @@ class LoginAttempt:
             self._lease = None
             return
 
+    def receive_no_verdict(self) -> None:
+        """A final token was sent, and nobody waited for what the upstream says to it."""
+        if self.awaits_verdict and self._method is not None:
+            login = self.login
+            login.guard.receive_no_verdict(login.source, login.subject, self._method.value)
+
     def receive_break(self) -> None:
         """The connection ended without an answer."""
         if self.awaits_verdict and self._method is not None:
@@ -384,7 +390,7 @@ class LoginAttempt:
         if others or login.guard.has_logged_in(login.source):
             self._ask_for_proof()
         if not others:
-            raise login.say_refused(self._refused)
+            raise login.say_refused(self._refused, self._request.target)
         login.guard.check(login.source)
 
     def _ask_for_proof(self) -> None:
@@ -394,7 +400,16 @@ class LoginAttempt:
             return
         if login.guard.is_blocked(login.source):
             return
-        raise ProofWantedError(login.say_refused(self._refused), self._refused)
+        raise ProofWantedError(self._say_doubt(), self._refused)
+
+    def _say_doubt(self) -> LoginRefusedError:
+        login = self.login
+        by = [method.value for method in self._refused] or [login.guard.refused_method(login.source)]
+        if any(by):
+            return login.say_refused(self._refused, self._request.target, by=by)
+        return LoginRefusedError(
+            f"{login.subject} was not heard to let {login.source.identity.name} in or to refuse."
+        )
 
     def _spend(self, method: Method, reason: str) -> None:
         self._spent[method] = reason

@@ -170,12 +170,21 @@ class UpstreamLogin:
             "Ask who runs the upstream for access; Px asks again in a minute.",
         )
 
-    def say_refused(self, methods: Sequence[Method]) -> LoginRefusedError:
-        """Return the error for a login that was refused by all these methods."""
-        by = ", ".join(method.value for method in methods)
+    def say_refused(
+        self, methods: Sequence[Method], target: str = "", *, by: Sequence[str] = ()
+    ) -> LoginRefusedError:
+        """Return the error for a login that was refused by all these methods.
+
+        Args:
+            methods: Those.
+            target: What was asked for, where a rule about it may be why.
+            by: Their names, where they are known by name only.
+        """
+        names = ", ".join(by or [method.value for method in methods])
+        rule = f" If other sites can be reached, a rule of the upstream denies {target}." if target else ""
         return LoginRefusedError(
-            f"{self.subject} refused the login of {self.source.identity.name} by {by}.",
-            "Check the user name and the password, and that the account is not locked or expired.",
+            f"{self.subject} refused the login of {self.source.identity.name} by {names}.",
+            f"Check the user name and the password, and that the account is not locked or expired.{rule}",
         )
 
     def say_failure(self, refused: Sequence[Method], spent: Mapping[Method, str]) -> LoginError:

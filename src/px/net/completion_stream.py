@@ -99,6 +99,17 @@ class CompletionStream(OwnedSocket):
         """Whether there is nothing to read. See `Stream.is_quiet`."""
         return not (self._unread or self._ended or (self._receiving is not None and self._receiving.done()))
 
+    def receive_now(self) -> bytes:
+        """Return what has come, without waiting; empty for nothing yet, and for the end (see `has_ended`)."""
+        receiving = self._receiving
+        if receiving is None or not receiving.done() or receiving.cancelled():
+            return b""
+        if receiving.exception() is not None or not receiving.result():
+            self._ended = True
+            return b""
+        self._receiving = None
+        return receiving.result()
+
     def has_ended(self) -> bool:
         """Whether the peer has ended the stream. See `Stream.has_ended`."""
         if self._unread or self._ended:

@@ -7,7 +7,7 @@ import errno
 import socket
 from collections.abc import Sequence
 
-from px.core.errors import UnreachableError
+from px.core.errors import ExhaustedError, PxError, UnreachableError
 from px.net.completion_stream import CompletionStream
 from px.net.io_loop import IoLoop
 from px.net.resolver import Resolver
@@ -15,6 +15,8 @@ from px.net.socket_stream import SocketStream, open_stream
 
 #: RFC 8305 5: the next address gets its chance when the one before has been silent for this long.
 ATTEMPT_DELAY_SECONDS = 0.25
+#: This computer's own trouble: no descriptor, buffer or memory left.
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
 class Dialer:
@@ -36,6 +38,7 @@ class Dialer:
 
         Raises:
             UnreachableError: The name is unknown, or no address answers in time.
+            ExhaustedError: This computer can open no connection.
         """
         addresses = await self._resolver.resolve(host)
         try:
@@ -48,7 +51,7 @@ class Dialer:
                 proxy_status="connection_timeout",
             ) from None
         except OSError as error:
-            raise UnreachableError(_say_error(error), proxy_status="connection_refused") from error
+            raise _explain(error) from error
         return open_stream(sock, self._io_loop, f"{host}:{port}")
 
     def __repr__(self) -> str:
@@ -111,6 +114,16 @@ async def _connect(address: str, port: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _explain(error: OSError) -> PxError:
+    if error.errno in _EXHAUSTED:
+        return ExhaustedError(
+            f"This computer cannot open another connection: {(error.strerror or str(error)).lower()}.",
+            "Close programs that hold many connections, or raise the limit of open files (ulimit -n).",
+            retry_after=1,
+        )
+    return UnreachableError(_say_error(error), proxy_status="connection_refused")
 
 
 def _say_error(error: OSError) -> str:

@@ -32,10 +32,10 @@ from px.core.login_parts import RequestLine
 from px.core.upstream_auth import LoginAttempt
 from px.core.upstream_login import Method
 from px.net.connection import ClosedBeforeAnswerError, Connection, Hop
-from px.net.message import Answer, OnInterim, Request
+from px.net.message import LOGIN_REQUIRED, MAX_INTERIMS, Answer, OnInterim, Request, SentToken
 from px.net.pool import PoolKey
-from px.net.relay import BrokenStreamError
 from px.net.stream import Stream
+from px.net.upload import Upload
 
 if TYPE_CHECKING:
     from px.net.exchanger import Exchanger
@@ -49,12 +49,8 @@ MAX_CONNECTIONS = 10
 #: RFC 9110 9.2.2; and CONNECT, which reaches an origin only by what is sent through it.
 REPEATABLE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE", b"CONNECT"))
 
-#: 1xx before the final answer; a few are common, a flood keeps everybody busy.
-MAX_INTERIMS = 64
-
 _OF_A_BODY = frozenset((b"content-length", b"transfer-encoding", b"trailer", b"expect"))
 _CONTINUE = 100
-_LOGIN_REQUIRED = 407
 
 _BOUND_METHODS = [method for method in Method if method.is_bound_to_connection]
 
@@ -88,9 +84,11 @@ class Exchange:
         self._is_verification = verifies_after is not None
         self._bound: Connection | None = None
         self._connection: Connection | None = None
-        self._upload: asyncio.Task[None] | None = None
+        self._upload: Upload | None = None
         self._is_probed = False
         self._is_body_held = False
+        self._interims = 0
+        self._sent: SentToken | None = None  # what awaits an answer, or its refusal to be dealt with
         self._attempt: LoginAttempt | None = None
         if hop.login is not None:
             turn = shared.turns.for_identity(hop.login.source.identity.key)
@@ -113,21 +111,19 @@ class Exchange:
                 self._attempt.check_target()  # before a kept connection is taken, which would be lost
             return await self._find_answer(bound)
         except BaseException:
-            await self._abandon()
+            await self._give_up()
             raise
         finally:
             if self._attempt is not None:
                 self._attempt.close()
 
-    @property
-    def has_kept_connection(self) -> bool:
-        """Whether a connection is kept that may serve the request."""
-        return any(map(self._shared.pool.has, self._keys()))
-
-    @property
-    def awaits_verdict(self) -> bool:
-        """Whether a token is out whose answer says if the secret is good."""
-        return self._attempt is not None and self._attempt.awaits_verdict
+    async def _give_up(self) -> None:
+        """Let go of everything but a verdict that is still to come."""
+        attempt, sent = self._attempt, self._sent
+        if attempt is not None and sent is not None and attempt.awaits_verdict:
+            self._attempt = self._connection = None
+            self._shared.settle(attempt, sent)
+        await self._abandon()
 
     async def _find_answer(self, bound: Connection | None) -> Answer:
         if self._attempt is not None:
@@ -171,7 +167,7 @@ class Exchange:
                 if not self._may_repeat(was_used=was_used):
                     raise
                 return None
-            if head.status != _LOGIN_REQUIRED or self._attempt is None:
+            if head.status != LOGIN_REQUIRED or self._attempt is None:
                 self._receive_answer(connection, head)
                 if not is_probe:
                     return Answer(connection, head, self._take_upload(), is_body_held=self._is_body_held)
@@ -208,7 +204,9 @@ class Exchange:
         in_handshake = attempt is not None and not attempt.may_reach_origin
         if attempt is not None:
             attempt.receive_break()
-        return in_handshake or (was_used and request.head.method in REPEATABLE_METHODS)
+        # RFC 9110 would let a PUT go twice; its body may have arrived, so it does not.
+        is_repeatable = request.head.method in REPEATABLE_METHODS and request.body.is_empty
+        return in_handshake or (was_used and is_repeatable)
 
     async def _send(
         self, connection: Connection, credentials: bytes | None, *, is_probe: bool
@@ -218,10 +216,11 @@ class Exchange:
         waits = not is_probe and self._needs_continue(credentials)
         wire = self._format(credentials, is_probe=is_probe, expects=waits)
         ready = b"" if is_probe or request.body.is_empty else request.body.take_ready()
+        method = b"HEAD" if is_probe else request.head.method
+        self._sent = SentToken(connection, method, None)
         stream.deadline = self._shared.io_loop.now() + ANSWER_SECONDS
         with contextlib.suppress(OSError):  # it may have answered before it closed: reading tells
             await stream.write(wire + ready if ready and not waits else wire)
-        method = b"HEAD" if is_probe else request.head.method
         self._is_body_held = waits
         if waits:
             if (early := await self._wait_for_continue(connection, method)) is not None:
@@ -270,44 +269,38 @@ class Exchange:
         connection.stream.deadline = self._shared.io_loop.now() + CONTINUE_SECONDS
         try:
             while (head := await connection.read_response(method)).is_interim:
+                await self._pass_interim(head)
                 if head.status == _CONTINUE:
-                    if self._request.head.expects_continue:
-                        await self._on_interim(head)
                     return None
-                await self._on_interim(head)
         except TimeoutError:
             return None
         return head
 
-    def _begin_upload(self, stream: Stream) -> None:
-        self._upload = asyncio.create_task(self._request.body.send_to(stream))
-        self._upload.add_done_callback(lambda upload: self._end_upload(upload, stream))
+    async def _pass_interim(self, head: ResponseHead) -> None:
+        self._interims += 1
+        if self._interims > MAX_INTERIMS:
+            raise BadResponseError(f"The {self._hop.name} sends interim answers without end.")
+        if head.status != _CONTINUE or self._request.head.expects_continue:
+            await self._on_interim(head)
 
-    def _end_upload(self, upload: asyncio.Task[None], stream: Stream) -> None:
-        """The time for the answer begins; but an upload that failed at the client's side needs none."""
-        error = None if upload.cancelled() else upload.exception()
-        if self._upload is not upload:  # the answer was earlier
-            return
-        if error is None:
+    def _begin_upload(self, stream: Stream) -> None:
+        def await_answer() -> None:
             stream.deadline = self._shared.io_loop.now() + self._answer_seconds()
-        elif not (isinstance(error, BrokenStreamError) and error.stream is stream):
-            stream.close()
+
+        self._upload = Upload(self._request.body, stream, await_answer)
 
     async def _read_final(self, connection: Connection, method: bytes) -> ResponseHead:
         try:
-            for _ in range(MAX_INTERIMS):
-                head = await self._read_head(connection, method)
-                if not head.is_interim:
-                    return head
-                if head.status != _CONTINUE or self._request.head.expects_continue:
-                    await self._on_interim(head)
-                connection.stream.deadline = self._shared.io_loop.now() + ANSWER_SECONDS
-        except TimeoutError:
-            raise self._say_silent() from None
-        except PxError:
-            self._raise_upload_error(connection.stream)
-            raise
-        raise BadResponseError(f"The {self._hop.name} sends interim answers without end.")
+            while (head := await self._read_head(connection, method)).is_interim:
+                await self._pass_interim(head)
+                if self._upload_error is None:
+                    connection.stream.deadline = self._shared.io_loop.now() + ANSWER_SECONDS
+        except (TimeoutError, PxError) as error:
+            failure = self._upload_error
+            if failure is not None:
+                raise failure from error
+            raise self._say_silent() if isinstance(error, TimeoutError) else error from None
+        return head
 
     async def _read_head(self, connection: Connection, method: bytes) -> ResponseHead:
         """Read a head; if an upstream that is not known yet is slow, find out whether it is there at all."""
@@ -315,6 +308,8 @@ class Exchange:
             return await connection.read_response(method)
         except TimeoutError:
             if self._attempt is None or self._attempt.login.is_known or not self._attempt.may_reach_origin:
+                raise
+            if self._upload_error is not None:
                 raise
             if not await self._shared.is_alive(self._hop):
                 raise UpstreamSilentError(
@@ -326,12 +321,10 @@ class Exchange:
             connection.stream.deadline = self._shared.io_loop.now() + ANSWER_SECONDS
             return await connection.read_response(method)
 
-    def _raise_upload_error(self, stream: Stream) -> None:
-        upload = self._upload
-        if upload is not None and upload.done() and not upload.cancelled():
-            error = upload.exception()
-            if error is not None and not (isinstance(error, BrokenStreamError) and error.stream is stream):
-                raise error
+    @property
+    def _upload_error(self) -> BaseException | None:
+        """What ended the upload at the client's side, if anything did."""
+        return self._upload.client_error if self._upload is not None else None
 
     def _say_silent(self) -> PxError:
         attempt, name = self._attempt, f"The {self._hop.name}"
@@ -359,6 +352,7 @@ class Exchange:
     ) -> bytes | None:
         """Return the credentials that answer a 407 on this connection; None: begin again on a fresh one."""
         assert self._attempt is not None  # noqa: S101 - the caller looked
+        self._sent = SentToken(connection, b"", head)
         connection.logged_in_by = None
         body_went = is_probe or await self._stop_upload()
         try:
@@ -369,6 +363,7 @@ class Exchange:
         if self._attempt.may_reach_origin and not self._may_be_lost(connection, is_probe=is_probe):
             can_continue = False
         values, bindings = head.values(b"proxy-authenticate"), connection.channel_bindings
+        self._sent = None
         credentials = await self._attempt.receive_407(values, bindings, can_continue=can_continue)
         if not self._request.body.can_replay:
             self._attempt.login.note_interrupted(self._line().target)
@@ -390,13 +385,11 @@ class Exchange:
         upload, self._upload = self._upload, None
         if upload is None:
             return self._request.body.is_empty or self._request.body.is_complete
-        upload.cancel()
-        await asyncio.wait([upload])
-        return not upload.cancelled() and upload.exception() is None
+        return await upload.stop()
 
     def _take_upload(self) -> asyncio.Task[None] | None:
         upload, self._upload = self._upload, None
-        return upload
+        return upload.take() if upload is not None else None
 
     async def _abandon(self) -> None:
         """Let go of the connection and of the upload over it."""

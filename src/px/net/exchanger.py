@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from px.core.errors import BadResponseError, LoginError, PxError, UnreachableError
-from px.core.head import parse_request
+from px.core.head import ResponseHead, parse_request
 from px.core.login_parts import ProofWantedError
 from px.core.target import Authority
+from px.core.upstream_auth import LoginAttempt
 from px.core.upstream_login import Method, UpstreamLogin
 from px.net.connection import Connection, Hop
 from px.net.exchange import Exchange
 from px.net.io_loop import IoLoop
 from px.net.login_turn import LoginTurns
-from px.net.message import Answer, OnInterim, Request, ignore_interim
+from px.net.message import (
+    LOGIN_REQUIRED,
+    MAX_INTERIMS,
+    Answer,
+    OnInterim,
+    Request,
+    SentToken,
+    ignore_interim,
+)
 from px.net.pool import Pool
 
 _LOGGER = logging.getLogger("px.login")
@@ -36,6 +46,7 @@ class Exchanger:
         turns: One login at a time while a secret is unproven.
         socktimeout: Seconds for an answer that only the upstream can give.
         proofs: Verifications under way, by identity.
+        settling: Verdicts waited for though nobody wants the answer any more.
     """
 
     io_loop: IoLoop
@@ -44,6 +55,7 @@ class Exchanger:
     turns: LoginTurns
     socktimeout: float
     proofs: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    settling: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def exchange(
         self, hop: Hop, request: Request, on_interim: OnInterim, bound: Connection | None = None
@@ -69,7 +81,7 @@ class Exchanger:
             return await Exchange(self, hop, request, on_interim).run(bound)
         for _ in range(MAX_PROOFS):
             try:
-                return await self._reach_verdict(Exchange(self, hop, request, on_interim), login, bound)
+                return await Exchange(self, hop, request, on_interim).run(bound)
             except ProofWantedError as wanted:
                 _LOGGER.warning("%s To make sure, Px logs in there for no site.", wanted.cause)
                 if not request.body.can_replay:
@@ -96,28 +108,44 @@ class Exchanger:
             connection.close()
         return True
 
-    async def _reach_verdict(
-        self, exchange: Exchange, login: UpstreamLogin, bound: Connection | None
-    ) -> Answer:
-        """Run an exchange; one that may tell whether a secret is good goes on when its client leaves.
+    def settle(self, attempt: LoginAttempt, sent: SentToken) -> None:
+        """Wait for the verdict on a token whose request was given up, so that none goes uncounted.
 
         Else every client that hangs up before the verdict would cost a login that nobody counts.
+
+        Args:
+            attempt: That sent it; closed in the end.
+            sent: The token; its connection is closed in the end.
         """
-        if (
-            bound is not None
-            or login.is_open
-            or exchange.has_kept_connection
-            or login.guard.is_proven(login.source)
-        ):
-            return await exchange.run(bound)  # no verdict to come, most likely: the common case pays nothing
-        running = asyncio.create_task(exchange.run(bound))
+        settling = asyncio.create_task(self._settle(attempt, sent))
+        self.settling.add(settling)
+        settling.add_done_callback(self.settling.discard)
+
+    async def _settle(self, attempt: LoginAttempt, sent: SentToken) -> None:
         try:
-            return await asyncio.shield(running)
+            head = sent.answer or await self._read_verdict(sent)
+            if head.status != LOGIN_REQUIRED:
+                attempt.receive_answer()
+                return
+            with contextlib.suppress(PxError):  # whoever could be told has left
+                challenges = head.values(b"proxy-authenticate")
+                await attempt.receive_407(challenges, None, can_continue=False)
+        except (PxError, OSError):
+            attempt.receive_no_verdict()
         except asyncio.CancelledError:
-            if not exchange.awaits_verdict:
-                running.cancel()
-            running.add_done_callback(_discard)
+            attempt.receive_no_verdict()
             raise
+        finally:
+            attempt.close()
+            sent.connection.close()
+
+    async def _read_verdict(self, sent: SentToken) -> ResponseHead:
+        sent.connection.stream.deadline = self.io_loop.now() + self.socktimeout
+        for _ in range(MAX_INTERIMS):
+            head = await sent.connection.read_response(sent.method)
+            if not head.is_interim:
+                return head
+        raise BadResponseError(f"The {sent.connection.hop.name} sends interim answers without end.")
 
     async def _prove(
         self, hop: Hop, login: UpstreamLogin, request: Request, wanted: ProofWantedError
@@ -169,15 +197,6 @@ class Exchanger:
             connection.close()
         if not login.guard.is_clear(login.source):
             raise BadResponseError(f"{login.subject} answers a TRACE without a login.")
-
-
-def _discard(running: asyncio.Task[Answer]) -> None:
-    """The client has left: nobody wants the answer."""
-    if not running.cancelled() and running.exception() is None:
-        answer = running.result()
-        answer.connection.close()
-        if answer.upload is not None:
-            answer.upload.cancel()
 
 
 def _consume_error(proving: asyncio.Task[None]) -> None:

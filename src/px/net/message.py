@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from px.core.head import RequestHead, ResponseHead
 from px.net.connection import Connection, Hop
@@ -12,6 +13,10 @@ from px.net.request_body import RequestBody
 
 #: Called with each 1xx that is the client's.
 OnInterim = Callable[[ResponseHead], Awaitable[None]]
+
+LOGIN_REQUIRED = 407
+#: 1xx before the final answer; a few are common, a flood keeps everybody busy.
+MAX_INTERIMS = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +61,20 @@ class Answer:
     upload: asyncio.Task[None] | None = None
     is_through: bool = False
     is_body_held: bool = False
+
+
+class SentToken(NamedTuple):
+    """A final token of a login that was sent.
+
+    Attributes:
+        connection: Over which.
+        method: Of the request that carried it.
+        answer: What came; None: nothing yet.
+    """
+
+    connection: Connection
+    method: bytes
+    answer: ResponseHead | None
 
 
 async def ignore_interim(_: ResponseHead) -> None:

@@ -64,10 +64,6 @@ class Pool:
             connection.close()
         return None
 
-    def has(self, key: PoolKey) -> bool:
-        """Whether a connection is kept under a key."""
-        return key in self._idle
-
     def put(self, connection: Connection) -> None:
         """Keep a connection that is between two requests."""
         key = key_of(connection)

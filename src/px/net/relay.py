@@ -44,7 +44,7 @@ class RelayedBytes(NamedTuple):
     from_second: int
 
 
-class _Activity:
+class Activity:
     """How long two streams may be silent together."""
 
     __slots__ = ("_expire", "_now", "_seconds", "deadline")
@@ -60,6 +60,11 @@ class _Activity:
         """Something moved."""
         if self._seconds:
             self.deadline = self._now() + self._seconds
+
+    def shorten(self, idle_seconds: float) -> None:
+        """From now on they may be silent for so long only."""
+        self._seconds = idle_seconds
+        self.touch()
 
     def on_expiry(self, expire: Callable[[], None]) -> None:
         """Have something called when nothing moved for too long."""
@@ -91,7 +96,7 @@ class _Direction:
         source: SocketStream,
         sink: SocketStream,
         io_loop: IoLoop,
-        activity: _Activity,
+        activity: Activity,
         *,
         limit: int | None = None,
         passes_end: bool = False,
@@ -201,14 +206,13 @@ class _Direction:
 
 
 async def copy(
-    source: Stream, sink: Stream, io_loop: IoLoop, *, limit: int | None, idle_seconds: float
+    source: Stream, sink: Stream, io_loop: IoLoop, *, limit: int | None, activity: Activity
 ) -> int:
     """Carry `limit` bytes, or all until the source ends; return the number carried.
 
     Raises:
-        BrokenStreamError: A side broke, or nothing moved for `idle_seconds` (0: for ever).
+        BrokenStreamError: A side broke, or nothing moved for as long as `activity` allows.
     """
-    activity = _Activity(io_loop, idle_seconds)
     source.deadline = sink.deadline = NEVER
     io_loop.watch(activity)
     try:
@@ -225,7 +229,7 @@ async def relay(first: Stream, second: Stream, io_loop: IoLoop, idle_seconds: fl
     Raises:
         BrokenStreamError: A side broke, or both were silent for `idle_seconds` (0: for ever).
     """
-    activity = _Activity(io_loop, idle_seconds)
+    activity = Activity(io_loop, idle_seconds)
     first.deadline = second.deadline = NEVER
     io_loop.watch(activity)
     both = [
@@ -250,7 +254,7 @@ async def _carry(direction: _Direction) -> int:
     return direction.count
 
 
-async def _carry_to_end(source: Stream, sink: Stream, io_loop: IoLoop, activity: _Activity) -> int:
+async def _carry_to_end(source: Stream, sink: Stream, io_loop: IoLoop, activity: Activity) -> int:
     if isinstance(source, SocketStream) and isinstance(sink, SocketStream):
         return await _carry(_Direction(source, sink, io_loop, activity, passes_end=True))
     count = await _carry_by_reads(source, sink, activity, None)
@@ -258,7 +262,7 @@ async def _carry_to_end(source: Stream, sink: Stream, io_loop: IoLoop, activity:
     return count
 
 
-async def _carry_by_reads(source: Stream, sink: Stream, activity: _Activity, limit: int | None) -> int:
+async def _carry_by_reads(source: Stream, sink: Stream, activity: Activity, limit: int | None) -> int:
     activity.on_expiry(source.expire)
     activity.on_expiry(sink.expire)
     count = 0

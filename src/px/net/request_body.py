@@ -8,7 +8,7 @@ from collections.abc import Callable
 from px.core.errors import BadRequestError
 from px.core.framing import NO_BODY, Framing, FramingKind, body_reader
 from px.net.io_loop import IoLoop
-from px.net.relay import BrokenStreamError, copy
+from px.net.relay import Activity, BrokenStreamError, copy
 from px.net.stream import Stream
 
 #: Most that is kept for a replay.
@@ -121,7 +121,8 @@ class RequestBody:
 
     async def _copy_rest(self, stream: Stream) -> None:
         rest = self._framing.length - self._read_bytes
-        count = await copy(self._client, stream, self._io_loop, limit=rest, idle_seconds=STALL_SECONDS)
+        activity = Activity(self._io_loop, STALL_SECONDS)
+        count = await copy(self._client, stream, self._io_loop, limit=rest, activity=activity)
         if count < rest:
             self._reader.receive_eof()
         self._reader = body_reader(Framing(FramingKind.NONE), decode_chunked=False, error=BadRequestError)

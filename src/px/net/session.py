@@ -4,8 +4,7 @@ A request's life, in `Session._serve`::
 
     read its head -> answer it here (loop, TRACE and OPTIONS at their last hop)
       -> `Outbound.send`: route, connection, login -> the answer's head
-      -> a tunnel (CONNECT, 101): relay until both directions end
-      -> else the body streams to the client -> both connections kept, or closed
+      -> a tunnel (CONNECT, 101), or the body streams to the client -> connections kept, or closed
 
 `PxError` is caught once, here: nothing sent to the client yet, and it becomes a page; else the connection
 is closed, for there is no other way to say in the middle of a body that it is broken.
@@ -33,13 +32,15 @@ from px.core.own_answer import format_error, format_options, format_trace, max_f
 from px.core.request_log import RequestLog
 from px.core.target import TargetForm
 from px.net.answer_body import AnswerBody
+from px.net.client_watch import ClientWatch
+from px.net.completion_stream import CompletionStream
 from px.net.connection import Connection
 from px.net.io_loop import NEVER
-from px.net.message import Answer, Request, ignore_interim
+from px.net.message import LOGIN_REQUIRED, Answer, Request, ignore_interim
 from px.net.relay import BrokenStreamError, relay
 from px.net.request_body import STALL_SECONDS, RequestBody
 from px.net.service import Service
-from px.net.stream import Stream
+from px.net.socket_stream import SocketStream
 
 HEAD_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 75.0
@@ -48,6 +49,8 @@ KEEP_ALIVE_SECONDS = 75.0
 LINGER_SECONDS = 2.0
 #: How long a request goes on whose client has ended its direction.
 HANG_UP_SECONDS = 5.0
+#: How long the body of an answer may be silent then.
+HANG_UP_STALL_SECONDS = 15.0
 #: How long the end of a request's body may come after the end of its answer.
 LATE_UPLOAD_SECONDS = 1.0
 
@@ -67,8 +70,9 @@ class Session:
         name: Short, unique in this process: the id in logs.
     """
 
-    def __init__(self, client: Stream, service: Service, name: str) -> None:
+    def __init__(self, client: SocketStream | CompletionStream, service: Service, name: str) -> None:
         self._client = client
+        self._watch = ClientWatch(client)
         self._service = service
         self._io_loop = service.io_loop
         self._name = name
@@ -178,25 +182,21 @@ class Session:
 
         A client that only ended its own direction may still read: it gets some time for its answer.
         """
-        outbound, client = self._service.outbound, self._client
+        outbound = self._service.outbound
         on_interim = self._send_interim if request.head.minor_version else ignore_interim
         try:
             async with asyncio.timeout(None) as patience:
-                request.body.call_when_read(partial(self._watch_client, patience))
+                on_hang_up = partial(self._lose_patience, patience)
+                request.body.call_when_read(partial(self._watch.begin, on_hang_up))
                 return await outbound.send(request, on_interim, self._lend_bound())
         except TimeoutError as error:
-            raise BrokenStreamError(client, ConnectionResetError("the client hung up")) from error
+            raise BrokenStreamError(self._client, ConnectionResetError("the client hung up")) from error
         finally:
             request.body.call_when_read(None)
-            client.on_idle_input = None
+            self._watch.stop()
 
-    def _watch_client(self, patience: asyncio.Timeout) -> None:
-        self._client.on_idle_input = partial(self._notice_hang_up, patience)
-        self._client.watch_idle()
-
-    def _notice_hang_up(self, patience: asyncio.Timeout) -> None:
-        if self._client.has_ended():
-            patience.reschedule(self._io_loop.now() + HANG_UP_SECONDS)
+    def _lose_patience(self, patience: asyncio.Timeout) -> None:
+        patience.reschedule(self._io_loop.now() + HANG_UP_SECONDS)
 
     def _answer_here(self, head: RequestHead) -> bytes | None:
         """Return the answer to what must not be passed on, if it is that."""
@@ -288,18 +288,28 @@ class Session:
             request.head.keep_alive
             and not decodes
             and framing.kind is not FramingKind.CLOSE
-            and not (self._is_ending or answer.is_body_held or self._has_sent_early(request.head))
+            and not (self._is_ending or answer.is_body_held)
+            and not self._may_use_denied_tunnel(request.head, head.status)
             and (self._bound is not answer.connection or head.keep_alive)
         )
-        body = AnswerBody(answer.connection, framing, decodes=decodes)
+        body = AnswerBody(answer.connection, framing, self._io_loop, decodes=decodes)
         first = self._format_head(answer, keep=keep, minor_version=request.head.minor_version)
         first += body.take_ready()
         self._client.deadline = self._io_loop.now() + STALL_SECONDS
         self._is_answering = True
         await self._write(first)
-        await body.pass_to(self._client, self._io_loop)
+        if not body.is_complete:
+            await self._pass_rest(request, body)
         answer.is_through = True
         return await self._finish_upload(request, answer) and keep
+
+    async def _pass_rest(self, request: Request, body: AnswerBody) -> None:
+        if request.body.is_complete:
+            self._watch.begin(partial(body.hurry, HANG_UP_STALL_SECONDS))
+        try:
+            await body.pass_to(self._client)
+        finally:
+            self._watch.stop()
 
     def _format_head(self, answer: Answer, *, keep: bool, minor_version: int) -> bytes:
         """Return the answer's head for a client of HTTP/1.`minor_version`."""
@@ -356,17 +366,16 @@ class Session:
         keep = (
             head is not None
             and _may_keep(head)
-            and not (is_bound_lost or self._has_sent_early(head) or isinstance(error, BadRequestError))
+            and not (is_bound_lost or isinstance(error, BadRequestError) or head.method == b"CONNECT")
         )
         return await self._write_own(format_error(error, head, keep_alive=keep), keep=keep)
 
-    def _has_sent_early(self, head: RequestHead) -> bool:
-        """Whether the client began to use a tunnel that it does not get: those bytes are no request."""
-        if head.method != b"CONNECT":
-            return False
-        early = self._client.take_unread()
-        self._client.unread(early)
-        return bool(early)
+    def _may_use_denied_tunnel(self, head: RequestHead, status: int) -> bool:
+        """Whether the client perhaps uses a tunnel already that it does not get: those bytes are no request.
+
+        A 407 is only a step on the way to a tunnel, and its client waits for it.
+        """
+        return head.method == b"CONNECT" and not (status == LOGIN_REQUIRED and self._client.is_quiet())
 
     async def _write_own(self, answer: bytes, *, keep: bool) -> bool:
         self._client.deadline = self._io_loop.now() + LINGER_SECONDS
@@ -381,7 +390,7 @@ class Session:
         await client.write_eof()
         client.deadline = self._io_loop.now() + LINGER_SECONDS
         with contextlib.suppress(OSError):
-            while await client.read():
+            while await client.read() and self._io_loop.now() < client.deadline:
                 pass
 
     def __repr__(self) -> str:

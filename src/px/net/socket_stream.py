@@ -151,6 +151,17 @@ class SocketStream(OwnedSocket):
         except OSError:
             return b""
 
+    def receive_now(self) -> bytes:
+        """Return what has come, without waiting; empty for nothing yet, and for the end (see `has_ended`)."""
+        try:
+            data = self.sock.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return b""
+        except OSError:
+            data = b""
+        self._ended = not data
+        return data
+
     def divert(self, on_readable: Callable[[], None] | None) -> None:
         """Have a callback called whenever the socket is readable, in place of reads; None ends that.
 

@@ -1,0 +1,153 @@
+"""Clients that leave, end their direction, send ahead or flood: what becomes of them and their upstreams."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+
+from px.net import session
+from tests.net.running_px import as_user, connect, get, running_px
+from tests.scripted_upstream import (
+    ScriptedUpstream,
+    Wire,
+    answer,
+    digest_challenge,
+    field_of,
+    login_required,
+    until,
+)
+
+
+async def test_what_comes_after_a_connect_is_no_request_when_there_is_no_tunnel() -> None:
+    refused = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await wire.expect(connect(b"origin.test:443"))
+        await refused.wait()
+        await wire.send(answer(403, b"no"))
+
+    async with ScriptedUpstream(script) as upstream, running_px(upstream) as px:
+        client = await px.connect()
+        await client.send(connect(b"origin.test:443"))
+        await until(lambda: upstream.connections)
+        await client.send(get(b"http://smuggled.test/"))
+        refused.set()
+        head, body = await client.read_answer()
+        assert (b" 403 " in head, body) == (True, b"no")
+        assert field_of(head, b"connection") == b"close"
+        await client.expect_end()
+
+
+async def test_a_407_to_a_connect_leaves_the_client_its_connection() -> None:
+    async def script(wire: Wire) -> None:
+        await wire.expect(connect(b"origin.test:443"))
+        await wire.send(login_required(b"NTLM"))
+        await wire.expect(connect(b"origin.test:443", b"Proxy-Authorization: NTLM TlRMTVNTUAAB"))
+        await wire.send(answer(403, b"no"))
+
+    async with ScriptedUpstream(script) as upstream, running_px(upstream, auth="NONE") as px:
+        client = await px.connect()
+        await client.send(connect(b"origin.test:443"))
+        assert b" 407 " in (await client.read_answer())[0]
+        await client.send(connect(b"origin.test:443", b"Proxy-Authorization: NTLM TlRMTVNTUAAB"))
+        assert b" 403 " in (await client.read_answer())[0]
+
+
+@pytest.mark.parametrize("ahead", [b"", b"G", get(b"http://next.test/")], ids=["", "a byte", "a request"])
+async def test_a_client_that_hangs_up_is_noticed_behind_what_it_sent_ahead(
+    monkeypatch: pytest.MonkeyPatch, ahead: bytes
+) -> None:
+    monkeypatch.setattr(session, "HANG_UP_SECONDS", 0.05)
+    asked = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await wire.read_head()
+        asked.set()
+        await wire.expect_cut()
+
+    async with ScriptedUpstream(script) as upstream, running_px(upstream) as px:
+        client = await px.connect()
+        await client.send(get(b"http://origin.test/"))
+        await asked.wait()
+        await client.send(ahead)
+        client.close()
+        await upstream.finish()
+
+
+async def test_requests_sent_ahead_are_served_in_order_though_their_client_has_ended() -> None:
+    asked = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await wire.read_head()
+        asked.set()
+        await until(lambda: ended)
+        await wire.send(answer(200, b"first"))
+        assert (await wire.read_head()).startswith(b"GET http://second.test/")
+        await wire.send(answer(200, b"second"))
+
+    ended: list[bool] = []
+    async with ScriptedUpstream(script) as upstream, running_px(upstream) as px:
+        client = await px.connect()
+        await client.send(get(b"http://first.test/"))
+        await asked.wait()
+        await client.send(get(b"http://second.test/"))
+        client.half_close()
+        ended.append(True)
+        assert (await client.read_answer())[1] == b"first"
+        assert (await client.read_answer())[1] == b"second"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n", b"Content-Length: 10\r\n\r\na", b"\r\na"],
+    ids=["chunked", "length", "until close"],
+)
+async def test_a_client_that_leaves_while_the_body_stalls_frees_the_upstream(
+    monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr(session, "HANG_UP_STALL_SECONDS", 0.05)
+
+    async def script(wire: Wire) -> None:
+        await wire.read_head()
+        await wire.send(b"HTTP/1.1 200 OK\r\n" + head)
+        await wire.expect_cut()
+
+    async with ScriptedUpstream(script) as upstream, running_px(upstream) as px:
+        client = await px.connect()
+        await client.send(get(b"http://origin.test/"))
+        await client.read_until(b"a")
+        client.close()
+        await upstream.finish()
+
+
+async def test_interim_answers_without_end_in_place_of_a_100_are_a_502() -> None:
+    async def script(wire: Wire) -> None:
+        await wire.read_head()
+        await wire.send(login_required(digest_challenge("n1"), body=b""))
+        await wire.read_head()
+        with contextlib.suppress(OSError, TimeoutError):
+            while True:
+                await wire.send(b"HTTP/1.1 102 Processing\r\n\r\n" * 100)
+
+    async with ScriptedUpstream(script) as upstream, running_px(upstream, **as_user()) as px:
+        client = await px.connect()
+        url = b"http://origin.test/"
+        await client.send(get(url, b"Content-Length: 1000000", method=b"POST"))
+        await client.send(b"a" * 300_000)
+        received = await client.read_until(b"without end.\n")
+        assert received.count(b" 102 ") <= 100
+
+
+async def test_a_client_that_floods_while_it_is_told_off_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LINGER_SECONDS", 0.2)
+    async with running_px("127.0.0.1:9") as px:
+        client = await px.connect()
+        await client.send(b"nonsense\r\n\r\n")
+        begun = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() - begun < 4:
+                await client.send(bytes(100_000))
+        assert time.monotonic() - begun < 3
