@@ -601,3 +601,42 @@ def test_the_help_fits_a_terminal_and_names_every_option():
 def test_the_help_says_where_the_configuration_was_found():
     assert "px.ini in use: none found" in format_help(None)
     assert str(Path("/x/px.ini")) in format_help(Path("/x/px.ini"))
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ('"CORP\\alice"', "has quotes"),
+        ("'CORP\\alice'", "has quotes"),
+        ("CORP\\\\alice", "one backslash"),
+        ("CORP/alice", "one backslash"),
+        ("alice:secret", "a colon"),
+    ],
+)
+def test_a_user_name_that_nobody_can_have_is_no_reason_to_try_a_login(house, written, reason):
+    house.ini(f"[proxy]\nserver = h:1\nusername = {written}\n")
+    assert reason in house.error()
+
+
+@pytest.mark.parametrize("name", ["CORP\\alice", "alice@CORP.EXAMPLE", "alice/admin@CORP", "o'neill", "jürgen"])
+def test_user_names_as_people_have_them_are_taken(house, name):
+    assert house.settings(f"--username={name}").username == name
+
+
+def test_a_password_with_a_line_break_at_its_end_is_a_slip(house):
+    message = house.error("--proxy=h", "--username=u", PX_PASSWORD="s3cret\n")
+    assert "ends with a line break" in message
+    assert "s3cret" not in message
+
+
+def test_a_password_in_px_ini_is_told_where_it_belongs(house):
+    house.ini("[proxy]\nserver = h:1\npassword = s3cret\n")
+    (warning,) = house.load().warnings
+    assert "px --password" in warning
+    assert "s3cret" not in warning
+
+
+def test_certificates_that_are_not_there_are_a_warning(house):
+    missing = str(house.cwd / "none.pem")
+    invocation = house.load("--proxy=https://h", SSL_CERT_FILE=missing, SSL_CERT_DIR=str(house.cwd))
+    assert invocation.warnings == (f"SSL_CERT_FILE={missing} (in the environment): no such file",)

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Final
 
-from px.config_files import DOTENV_NAME, choose_new_ini, find_ini, find_trusted
+from px.config_files import DOTENV_NAME, choose_new_ini, find_ini, find_trusted, missing_certificates
 from px.config_sources import CommandLine, Given, read_arguments, read_dotenv, read_environment, read_ini
 from px.core.access import Access
 from px.core.auth_policy import AuthPolicy
@@ -176,6 +176,7 @@ def _read_sources(
     settings = make_settings(sources, ini, warnings)
     if action is None:
         _check_runnable(settings, warnings)
+        warnings += missing_certificates(environ)
     return Invocation(
         action.name if action else "run",
         settings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,16 @@ def choose_new_ini(cwd: Path, config_dirs: Sequence[Path], warnings: list[str]) 
         return cwd / INI_NAME
     warnings.append(f"a px.ini in {cwd} would not be used: {writer}")
     return config_dirs[0] / INI_NAME
+
+
+def missing_certificates(environ: Mapping[str, str]) -> list[str]:
+    """Return a warning for each variable of OpenSSL's that names no certificates: OpenSSL says nothing."""
+    kinds = {"SSL_CERT_FILE": Path.is_file, "SSL_CERT_DIR": Path.is_dir}
+    return [
+        f"{variable}={environ[variable]} (in the environment): no such {variable.rpartition('_')[2].lower()}"
+        for variable, is_there in kinds.items()
+        if environ.get(variable) and not is_there(Path(environ[variable]))
+    ]
 
 
 def find_trusted(path: Path, warnings: list[str]) -> Path | None:

@@ -320,6 +320,8 @@ _INI_OPTIONS: Final = {(option.section, option.key): option for option in OPTION
 
 
 def _guess_key(section: str, key: str) -> str:
+    if key == "password":
+        return "; a password has no place in a file: store it with px --password, or set PX_PASSWORD"
     homes = [home for home, name in _INI_OPTIONS if name == key]
     if homes:
         return f"; it belongs in [{homes[0]}]"

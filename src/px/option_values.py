@@ -49,9 +49,14 @@ def parse_printable(text: str) -> str:
 
 def parse_username(text: str) -> str:
     r"""Read ``DOMAIN\user``, ``user@REALM`` or a bare user name."""
-    if ":" in text or not text.isprintable():
+    name = text.strip()
+    if ":" in name or not name.isprintable():
         raise ValueError("has a colon, or a character that cannot be seen; a password does not belong there")
-    return text.strip()
+    if '"' in name or (name[:1], name[-1:]) == ("'", "'"):
+        raise ValueError("has quotes, which no user name has")
+    if name.count("\\") > 1 or ("/" in name and "@" not in name):
+        raise ValueError("the domain is followed by one backslash")
+    return name
 
 
 def parse_workstation(text: str) -> str:
@@ -120,6 +125,8 @@ def parse_auth(text: str) -> AuthPolicy:
 
 def parse_secret(text: str) -> Secret | None:
     """Wrap a secret, as it is."""
+    if text.endswith(("\n", "\r")):
+        raise ValueError("ends with a line break, which is not part of a password")
     return Secret(text) if text else None
 
 

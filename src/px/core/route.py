@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
@@ -93,6 +94,11 @@ def _parse_upstream(entry: str, shown: str) -> UpstreamAddress:
     if not found:
         scheme, rest = "http", entry
     scheme = _known_scheme(scheme.lower(), shown)
+    if re.search(r"[\s/?#]", rest.removesuffix("/").rpartition("@")[2]):
+        raise ValueError(
+            f"{shown}: a space, path or comment; an upstream is [http://|https://]host[:port],"
+            " several are separated by commas, and a comment stands on a line of its own"
+        )
     userinfo, _, authority = rest.rpartition("@")
     host, port = parse_host_port(authority.removesuffix("/"), shown)
     username, password = _parse_userinfo(userinfo, shown) if "@" in rest else ("", None)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+#: `Identity.key` of the logged-in user; no user can have that name.
+LOGGED_IN = "<logged-in>"
+
 
 class Identity(NamedTuple):
     r"""Whom Px logs in as.
@@ -16,6 +19,11 @@ class Identity(NamedTuple):
 
     name: str
     key: str
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a user was named; else it is whoever is logged in."""
+        return self.key != LOGGED_IN
 
 
 class TokenSession(Protocol):

@@ -87,6 +87,7 @@ class LoginAttempt:
         self._breaks = 0
         self._warm_by: Method | None = None  # what had logged in this connection before this request
         self._spent: dict[Method, str] = {}  # methods this attempt is through with, and why
+        self._mends: list[str] = []  # what can be done about that
         self._refused: list[Method] = []
         if verifies_after is not None:
             self._prefer_other_methods(verifies_after)
@@ -199,7 +200,7 @@ class LoginAttempt:
         if can_continue and self._warm_by in (None, Method.KERBEROS):
             return await self._begin(channel_bindings)
         if not self._left_methods():
-            raise self.login.say_failure(self._refused, self._spent)
+            raise self.login.say_failure(self._refused, self._spent, self._mends)
         return None
 
     def _receive_digest_challenge(self, challenges: list[Challenge]) -> None:
@@ -236,7 +237,7 @@ class LoginAttempt:
         try:
             answer = await self._session.step(token)
         except LoginUnusableError as error:
-            self._spend(method, error.cause)
+            self._spend(method, error.cause, error.mend)
             return None
         except LoginRefusedError:  # the platform knows without asking the upstream
             self._receive_refusal()
@@ -263,13 +264,13 @@ class LoginAttempt:
                 return await self._open(method, channel_bindings)
             except LoginUnusableError as error:
                 login.mark_unusable(method, UNUSABLE_SECONDS)
-                self._spend(method, error.cause)
+                self._spend(method, error.cause, error.mend)
             except LoginRefusedError as error:  # by the KDC
                 login.guard.receive_refusal(login.source, "The Kerberos KDC", method.value)
                 self._refused.append(method)
                 self._spend(method, error.cause)
                 login.guard.check(login.source)
-        raise self.login.say_failure(self._refused, self._spent)
+        raise self.login.say_failure(self._refused, self._spent, self._mends)
 
     def _left_methods(self, without: Sequence[Method] = ()) -> list[Method]:
         """Return what may still be tried; never Basic with a password that another method had refused."""
@@ -411,8 +412,10 @@ class LoginAttempt:
             f"{login.subject} was not heard to let {login.source.identity.name} in or to refuse."
         )
 
-    def _spend(self, method: Method, reason: str) -> None:
+    def _spend(self, method: Method, reason: str, mend: str = "") -> None:
         self._spent[method] = reason
+        if mend:
+            self._mends.append(mend)
 
     def _forget_connection(self) -> None:
         """The next message goes over another connection: nothing was sent there yet."""

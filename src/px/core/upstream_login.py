@@ -187,12 +187,15 @@ class UpstreamLogin:
             f"Check the user name and the password, and that the account is not locked or expired.{rule}",
         )
 
-    def say_failure(self, refused: Sequence[Method], spent: Mapping[Method, str]) -> LoginError:
+    def say_failure(
+        self, refused: Sequence[Method], spent: Mapping[Method, str], mends: Sequence[str]
+    ) -> LoginError:
         """Return the error for an upstream where no method is left.
 
         Args:
             refused: Methods that were refused.
             spent: Why each method that was tried did not do.
+            mends: What can be done about these reasons.
         """
         if refused:
             return self.say_refused(refused)
@@ -200,14 +203,26 @@ class UpstreamLogin:
         return LoginUnusableError(
             f"{self.subject} wants a login that Px cannot make as {self.source.identity.name}."
             f" {reasons or self._say_what_is_missing()}.",
-            "Store a password with px --password and give --username, get a Kerberos ticket with kinit, "
-            "or see --auth.",
+            " ".join(dict.fromkeys(mends)) or self._mend_what_is_missing(),
         )
+
+    @property
+    def _is_forbidden(self) -> bool:
+        """Whether the user allows nothing of what the upstream offers."""
+        schemes = {method.scheme for method in Method if is_allowed(self.policy, method)}
+        return not schemes & (self.offered or frozenset())
+
+    def _mend_what_is_missing(self) -> str:
+        if self._is_forbidden:
+            return "Allow one of these with --auth, or ask who runs the upstream for another way to log in."
+        who = self.source.identity
+        if who.is_named:
+            return f"Store the password of {who.name} with px --password, or set PX_PASSWORD."
+        return "Give --username, and its password by px --password or in PX_PASSWORD."
 
     def _say_what_is_missing(self) -> str:
         offered = ", ".join(_SCHEME_NAMES.get(scheme, scheme) for scheme in sorted(self.offered or ()))
-        schemes = {method.scheme for method in Method if is_allowed(self.policy, method)}
-        if not schemes & (self.offered or frozenset()):
+        if self._is_forbidden:
             return f"It offers {offered or 'nothing'}, and --auth={self.policy} allows none of that"
         return f"It offers {offered}, and there is no password or ticket for that"
 

@@ -95,8 +95,10 @@ class Connection:
     def _say_closed(self, received: bytes) -> BadResponseError:
         if received:
             return BadResponseError(f"The {self.hop.name} closed the connection in the middle of its answer.")
+        may_want_tls = self.hop.is_upstream and not self.hop.is_tls and not self.answers
         return ClosedBeforeAnswerError(
             f"The {self.hop.name} closed the connection without an answer.",
+            "Perhaps it wants TLS: write https:// before it in --proxy." if may_want_tls else "",
             proxy_status="connection_terminated",
         )
 

@@ -314,7 +314,7 @@ class Exchange:
             if not await self._shared.is_alive(self._hop):
                 raise UpstreamSilentError(
                     f"The {self._hop.name} accepts connections and says nothing.",
-                    "Check --proxy: perhaps something else listens there.",
+                    "Check --proxy: perhaps it wants TLS (https://), or something else listens there.",
                     status=504,
                     proxy_status="http_response_timeout",
                 ) from None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from px.core.errors import LoginUnusableError
 from px.core.md4 import nt_hash as hash_password
 from px.core.secret import Secret
-from px.core.token_source import Identity
+from px.core.token_source import LOGGED_IN, Identity
 from px.system.kerberos import KerberosLogin
 from px.system.ntlm import NtlmLogin
 from px.system.sspi import SspiLogin
@@ -99,7 +99,7 @@ def _open_sspi(login: SspiLogin, mechanism: str) -> _OpenSession:
 
 def _identify(username: str) -> Identity:
     """Return the identity of a user name; Windows and Active Directory ignore case in them."""
-    return Identity(username or "the logged-in user", username.casefold() or "<logged-in>")
+    return Identity(username or "the logged-in user", username.casefold() or LOGGED_IN)
 
 
 class _Proof:
