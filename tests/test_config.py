@@ -618,7 +618,9 @@ def test_a_user_name_that_nobody_can_have_is_no_reason_to_try_a_login(house, wri
     assert reason in house.error()
 
 
-@pytest.mark.parametrize("name", ["CORP\\alice", "alice@CORP.EXAMPLE", "alice/admin@CORP", "o'neill", "jürgen"])
+@pytest.mark.parametrize(
+    "name", ["CORP\\alice", "alice@CORP.EXAMPLE", "alice/admin@CORP", "o'neill", "jürgen"]
+)
 def test_user_names_as_people_have_them_are_taken(house, name):
     assert house.settings(f"--username={name}").username == name
 
