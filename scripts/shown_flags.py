@@ -37,8 +37,6 @@ FOUNDING_FLAGS: Final = (
 
 #: Founding flags that no test shows yet, and why. It only gets shorter.
 NOT_SHOWN: Final = {
-    "--install": "not built yet",
-    "--uninstall": "not built yet",
     "--quit": "not built yet",
     "--workers": "not built yet",
     "--proxyreload": "not built yet",

@@ -81,6 +81,7 @@ def test_every_option_has_a_group_and_names_of_its_own():
     assert {option.group for option in OPTIONS} == set(GROUPS)
     entries: list[Action | Option] = [*ACTIONS, *(option for option in OPTIONS if option.is_flag)]
     flags = [name for entry in entries for name in (entry.name, *entry.aliases)]
+    flags += {switch for action in ACTIONS for switch in action.switches}
     variables = [variable for option in OPTIONS for variable in option.variables]
     assert len(set(flags)) == len(flags)
     assert len(set(variables)) == len(variables)

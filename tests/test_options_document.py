@@ -32,7 +32,8 @@ def test_no_flag_is_both_shown_and_excused(shown):
 
 
 def test_only_flags_that_exist_are_shown(shown):
-    flags = {f"--{name}" for entry in (*ACTIONS, *OPTIONS) for name in (entry.name, *entry.aliases)}
+    names = {name for entry in (*ACTIONS, *OPTIONS) for name in (entry.name, *entry.aliases)}
+    flags = {f"--{name}" for name in names | {switch for action in ACTIONS for switch in action.switches}}
     assert shown.keys() <= flags
 
 

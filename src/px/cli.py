@@ -1,13 +1,13 @@
 """The command line: flags to verbs, failures to exit codes. The only place that ends the process.
 
-Exit codes: 0 ok, 1 crash, 2 configuration, 5 port in use.
+Exit codes: 0 ok, 1 crash, 2 configuration, 5 port in use, 6 install.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -118,6 +118,35 @@ def _save(invocation: Invocation) -> int:
     return _answer(f"Saved to {path}")
 
 
+def _install(invocation: Invocation) -> int:
+    from px.system.autostart import find_autostart, install, start_of_own  # noqa: PLC0415
+
+    _warn(list(_say_what_login_lacks(invocation)))
+    start = start_of_own(invocation.config_file)
+    return _answer(install(find_autostart(), start, replaces="force" in invocation.switches))
+
+
+def _say_what_login_lacks(invocation: Invocation) -> Iterator[str]:
+    from px.config_files import INI_NAME, default_config_dirs  # noqa: PLC0415
+
+    given = [one for one in invocation.given.values() if one.option.name != "config"]
+    flags = ", ".join(one.key for one in given if one.is_flag)
+    outside = ", ".join(one.key for one in given if not one.is_flag)
+    if flags:
+        yield f"{flags}: --install does not save it; at login Px has what px.ini says, which --save writes"
+    if outside:
+        yield f"{outside}: the environment at login may be another one; see to it that Px finds that there"
+    if invocation.config_file is None:
+        path = default_config_dirs()[0] / INI_NAME
+        yield f"no px.ini is in use, so at login Px will look for {path}; --config={path} --save makes it"
+
+
+def _uninstall(_: Invocation) -> int:
+    from px.system.autostart import find_autostart, uninstall  # noqa: PLC0415
+
+    return _answer(uninstall(find_autostart()))
+
+
 def _print_env(invocation: Invocation) -> int:
     from px.tool_settings import format_tool_settings  # noqa: PLC0415
 
@@ -129,6 +158,8 @@ def _print_env(invocation: Invocation) -> int:
 _VERBS: Final[dict[str, Callable[[Invocation], int]]] = {
     "run": _run_proxy,
     "save": _save,
+    "install": _install,
+    "uninstall": _uninstall,
     "env": _print_env,
     "demo": _run_demo,
     "password": _change_password,

@@ -47,6 +47,14 @@ ACTIONS: Final = (
         reads="files",
     ),
     Action(
+        "install",
+        "Start Px when you log in, with the px.ini now in use: by the Run key of the registry on Windows, a "
+        "systemd user unit on Linux, a launch agent on macOS. Other flags given with it are not saved: see "
+        "--save. --force: replace what starts another Px.",
+        switches=("force",),
+    ),
+    Action("uninstall", "Take --install back.", reads="nothing"),
+    Action(
         "env",
         "Print what points programs at this Px: for a shell the environment variables, for a tool its own "
         "settings. Tools are sh, fish, powershell, cmd, git, npm, pip, docker; without one it is sh, on "

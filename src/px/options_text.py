@@ -36,7 +36,7 @@ Examples:
 _SOURCES: Final = """\
 An option with a [section:key] can also be set, in order of precedence, in the environment (PX_ and
 the key in upper case: PX_PORT), in a file .env in the working directory (likewise), in px.ini.
-Exit codes: 0 ok, 1 crash, 2 configuration, 5 port in use.
+Exit codes: 0 ok, 1 crash, 2 configuration, 5 port in use, 6 install.
 """
 
 _DOCUMENT: Final = """\
@@ -72,7 +72,8 @@ def _format_group(title: str, entries: tuple[Action, ...] | list[Option]) -> str
 def _usage(entry: Action | Option) -> str:
     if isinstance(entry, Action):
         flag = f"--{entry.name}[={entry.metavar}]" if entry.metavar else f"--{entry.name}"
-        return ", ".join([*(f"-{alias}" for alias in entry.aliases), flag])
+        switches = "".join(f" [--{switch}]" for switch in entry.switches)
+        return ", ".join([*(f"-{alias}" for alias in entry.aliases), flag + switches])
     if not entry.is_flag:
         return f"{entry.variables[0]}={entry.metavar}"
     return f"{entry.flag}={entry.metavar}" if entry.metavar else entry.flag

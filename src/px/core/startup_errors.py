@@ -4,7 +4,8 @@
 
     StartupError                     one line on stderr, no traceback
     ├── ConfigError                  exit 2: an option, a file or a combination that cannot work
-    └── PortInUseError               exit 5: somebody listens there already
+    ├── PortInUseError               exit 5: somebody listens there already
+    └── InstallError                 exit 6: starting at login cannot be set up or taken back
 """
 
 from __future__ import annotations
@@ -31,3 +32,9 @@ class PortInUseError(StartupError):
     """Another program, or another Px, listens on the port; the message names it where it is known."""
 
     exit_code = 5
+
+
+class InstallError(StartupError):
+    """Starting Px at login could not be set up or taken back; the message says what is in the way."""
+
+    exit_code = 6
