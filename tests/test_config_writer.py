@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from px.config import Invocation, Settings, load_settings
@@ -51,7 +51,7 @@ class House:
         assert invocation.config_file
         assert invocation.settings
         save_settings(invocation.config_file, invocation.given, invocation.settings)
-        return invocation.config_file.read_bytes().decode()
+        return invocation.config_file.read_text(encoding="utf-8")
 
     def write(self, text: str) -> Path:
         self.ini.write_bytes(text.encode())
@@ -89,6 +89,7 @@ def test_there_is_a_value_to_try_for_each_option(option):
 
 
 @pytest.mark.shows("--save")
+@settings(deadline=None)  # files
 @given(some_options, some_options, st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "\ufeff"]))
 def test_what_is_saved_is_read_again_as_it_was(flags, present, end, mark):
     with tempfile.TemporaryDirectory() as directory:

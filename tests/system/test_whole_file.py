@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -116,6 +117,8 @@ def test_a_file_that_is_read_only_is_not_replaced(ordinary_user):
     path = ordinary_user / "file"
     path.write_text("old")
     path.chmod(0o400)
+    with contextlib.suppress(PermissionError), path.open("ab"):
+        pytest.skip("who runs this can write to it all the same, as root under Wine")
     with pytest.raises(PermissionError):
         write_whole(path, b"new")
     assert path.read_text() == "old"
