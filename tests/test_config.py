@@ -215,6 +215,21 @@ def test_a_workstation_is_a_computer_name_in_upper_case(house):
     assert house.settings().workstation == ""
 
 
+@posix_only
+def test_kerberos_that_auth_forbids_is_a_warning(house):
+    loaded = house.load("--proxy=h", "--kerberos", "--auth=NTLM")
+    assert not loaded.settings.kerberos
+    assert loaded.warnings == ("--kerberos does nothing: --auth=NTLM allows no Kerberos",)
+    assert house.settings("--kerberos", "--auth=NEGOTIATE").kerberos
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="Windows' own way")
+def test_kerberos_on_windows_is_a_warning(house):
+    loaded = house.load("--proxy=h", "--kerberos")
+    assert not loaded.settings.kerberos
+    assert "does nothing on Windows" in loaded.warnings[0]
+
+
 def test_a_very_long_value_is_cut_in_the_error(house):
     assert len(house.error("--useragent=" + "ü" * 10_000)) < 400
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -110,6 +111,36 @@ def test_a_keyring_that_fails_is_one_warning_and_not_asked_again():
     assert found == given
     assert warnings == ["Warning: no stored password of alice: the keyring is locked; unlock it."]
     assert store.asked == ["alice"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "--kerberos: a ticket of whom? Give --username=USER@REALM"),
+        (
+            {"username": "alice"},
+            "--kerberos: no password of alice; store it by px --password, or set PX_PASSWORD",
+        ),
+        (
+            {"username": "alice", "nthash": HASH},
+            "--kerberos: no password of alice; store it by px --password",
+        ),
+        (
+            {"username": USER, "password": PASSWORD},
+            rf"--kerberos: --username={USER} names no realm; write it",
+        ),
+    ],
+    ids=["no user", "no password", "a hash only", "no realm"],
+)
+def test_a_ticket_by_password_takes_a_user_a_realm_and_a_password(changes, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        add(settings(kerberos=True, **changes), Store())
+
+
+def test_a_stored_password_is_enough_for_a_ticket():
+    found, _ = add(settings(kerberos=True, username="alice@AD.TEST"), Store(**{"alice@AD.TEST": "pw"}))
+    assert found.kerberos
+    assert found.password == Secret("pw")
 
 
 def change(account: Account, store: Store, typed: str) -> list[str]:

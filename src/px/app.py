@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from px.core.access import IsOwn, is_px_itself
 from px.core.errors import ExhaustedError, UnreachableError
+from px.core.host import to_address
 from px.core.lockout import LockoutGuard
 from px.core.route import Route, UpstreamAddress, Via
 from px.core.startup_errors import ConfigError
@@ -43,10 +44,12 @@ from px.system.credentials import Keyring
 from px.system.installation import load_installation, state_directory
 from px.system.interfaces import OwnAddresses
 from px.system.lockout_file import LockoutFile
+from px.system.ticket_renewal import TicketRenewal
 from px.system.tokens import make_token_source
 
 if TYPE_CHECKING:
     from px.config import Settings
+    from px.core.secret import Secret
     from px.core.token_source import TokenSource
 
 #: Threads for KDC and keyring at most; the others are for DNS (SPEC 1, ``threads``).
@@ -151,7 +154,12 @@ class Px:
         self._some_are_dead = asyncio.Event()
         self._health = UpstreamHealth(io_loop.now, self._some_are_dead.set)
         self._guard = LockoutGuard(LockoutFile(state / "lockout.json"), time.time)
+        self._turns = LoginTurns(settings.socktimeout)
+        self._sources: dict[tuple[str, Secret | None], TokenSource] = {}
         self._hops = {upstream: self._make_hop(upstream, io_loop) for upstream in settings.proxy}
+        self._renewals = [
+            self._make_renewal(source) for source in self._sources.values() if source.own_ticket
+        ]
         self._pool = Pool(io_loop)
         is_own = OwnAddresses(time.monotonic).has
         service = self._make_service(io_loop, {sock.getsockname()[:2] for sock in sockets}, is_own)
@@ -160,9 +168,7 @@ class Px:
 
     def _make_service(self, io_loop: IoLoop, listening: set[tuple[str, int]], is_own: IsOwn) -> Service:
         settings = self._settings
-        exchanger = Exchanger(
-            io_loop, self._pool, self._hop_dialer.dial, LoginTurns(settings.socktimeout), settings.socktimeout
-        )
+        exchanger = Exchanger(io_loop, self._pool, self._hop_dialer.dial, self._turns, settings.socktimeout)
         router = Router(settings.proxy, settings.noproxy, self._resolver.resolve, self._health)
         return Service(
             io_loop=io_loop,
@@ -186,7 +192,7 @@ class Px:
             login = UpstreamLogin(
                 str(upstream),
                 upstream.host,
-                source=self._make_source(upstream),
+                source=self._source_of(upstream),
                 policy=settings.auth,
                 guard=self._guard,
                 now=io_loop.now,
@@ -205,6 +211,13 @@ class Px:
     async def _make_channel_bindings(self, certificate: bytes) -> bytes | None:
         return await self._login_threads.run(tls_server_end_point, certificate)
 
+    def _source_of(self, upstream: UpstreamAddress) -> TokenSource:
+        """Return the source of tokens of the identity for an upstream, the same for all of one identity."""
+        identity = (upstream.username, upstream.password)
+        if identity not in self._sources:
+            self._sources[identity] = self._make_source(upstream)
+        return self._sources[identity]
+
     def _make_source(self, upstream: UpstreamAddress) -> TokenSource:
         settings = self._settings
         own = bool(upstream.username)
@@ -217,13 +230,21 @@ class Px:
             offload=self._login_threads.run,
             workstation=settings.workstation,
             mark_salt=self._installation.mark_salt,
+            keeps_own_ticket=settings.kerberos,
         )
+
+    def _make_renewal(self, source: TokenSource) -> TicketRenewal:
+        hosts = {hop.host for hop in self._hops.values() if hop.login and hop.login.source is source}
+        names = sorted(host for host in hosts if to_address(host) is None)
+        return TicketRenewal(source, names, self._guard, self._turns.for_identity(source.identity.key))
 
     async def serve(self) -> None:
         """Serve clients until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listener.serve())
             group.create_task(self._probe_dead_upstreams())
+            for renewal in self._renewals:
+                group.create_task(renewal.run())
 
     async def _probe_dead_upstreams(self) -> None:
         while await self._some_are_dead.wait():

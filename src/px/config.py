@@ -5,6 +5,7 @@ Precedence: command line > environment > .env in the working directory > px.ini 
 
 from __future__ import annotations
 
+import sys
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,7 @@ class Settings:
         via: Whether to add Via fields.
         username: Whom to log in as; empty: the logged-in user.
         workstation: Name of this computer in NTLM logins; empty: its host name.
+        kerberos: Whether to keep a Kerberos ticket by the password of `username`; False where it is no use.
         auth: Login schemes that may be used.
         password: Password of `username`, from the environment.
         nthash: NT hash of that password, 32 lower-case hexadecimal digits.
@@ -76,6 +78,7 @@ class Settings:
     username: str
     workstation: str
     auth: AuthPolicy
+    kerberos: bool
     password: Secret | None
     nthash: Secret | None
     threads: int
@@ -235,7 +238,8 @@ def make_settings(
     values: dict[str, Any] = {option.name: option.parse(option.default) for option in OPTIONS}
     values |= {name: _parse_given(one) for name, one in given.items()}
     values["config"] = config_file
-    return _settle_threads(_settle_log(Settings(**values), sources), warnings)
+    settings = _settle_threads(_settle_log(Settings(**values), sources), warnings)
+    return _settle_kerberos(settings, warnings)
 
 
 def _parse_given(given: Given) -> object:
@@ -271,6 +275,18 @@ def _settle_threads(settings: Settings, warnings: list[str]) -> Settings:
         return settings
     warnings.append(f"threads={settings.threads}: Px needs {MIN_THREADS} and uses {MIN_THREADS}")
     return replace(settings, threads=MIN_THREADS)
+
+
+def _settle_kerberos(settings: Settings, warnings: list[str]) -> Settings:
+    if not settings.kerberos:
+        return settings
+    if sys.platform == "win32":
+        warnings.append("--kerberos does nothing on Windows, which gets and renews tickets itself")
+    elif not settings.auth.allows("kerberos"):
+        warnings.append(f"--kerberos does nothing: --auth={settings.auth} allows no Kerberos")
+    else:
+        return settings
+    return replace(settings, kerberos=False)
 
 
 def default_settings(**changes: object) -> Settings:

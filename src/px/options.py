@@ -243,6 +243,18 @@ OPTIONS: Final = (
         parse=parse_auth,
     ),
     Option(
+        name="kerberos",
+        group=LOGIN,
+        section="proxy",
+        key="kerberos",
+        default="0",
+        valid="0 or 1",
+        help="Get a Kerberos ticket with the password of --username at the start and renew it, in memory, "
+        "in place of using a ticket of kinit. Not on Windows, which does so itself.",
+        parse=parse_boolean,
+        is_boolean=True,
+    ),
+    Option(
         name="password",
         group=LOGIN,
         key="password",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from px.config import Settings
+from px.core.principal import candidates_of
 from px.core.route import UpstreamAddress
 from px.core.secret import Secret
 from px.core.secret_store import UPSTREAM_SERVICE, SecretStore, SecretStoreError
@@ -108,11 +109,27 @@ def add_stored_passwords(settings: Settings, store: SecretStore, warn: Callable[
         settings: As given.
         store: Of passwords.
         warn: Called with the one line that says why the store could not be asked.
+
+    Raises:
+        ConfigError: ``kerberos`` is set, and there is no password or no realm for it.
     """
     found = _load_passwords(_users_without_secret(settings), store, warn)
     proxy = tuple(_with_password(upstream, found) for upstream in settings.proxy)
     password = settings.password if _has_secret(settings) else found.get(settings.username)
+    if settings.kerberos:
+        _check_ticket_can_be_got(settings.username, password)
     return replace(settings, password=password, proxy=proxy)
+
+
+def _check_ticket_can_be_got(username: str, password: Secret | None) -> None:
+    if not username:
+        raise ConfigError("--kerberos: a ticket of whom? Give --username=USER@REALM")
+    if not candidates_of(username):
+        raise ConfigError(f"--kerberos: --username={username} names no realm; write it as USER@REALM")
+    if not password:
+        raise ConfigError(
+            f"--kerberos: no password of {username}; store it by px --password, or set PX_PASSWORD"
+        )
 
 
 def _has_secret(settings: Settings) -> bool:

@@ -45,6 +45,7 @@ class Session:
 class Source:
     identity = Identity(USER, "dom\\user")
     secret_mark = "abc"
+    own_ticket = None
 
     def __init__(self, *mechanisms: str) -> None:
         self.mechanisms = frozenset(mechanisms or ("ntlm", "digest", "basic"))

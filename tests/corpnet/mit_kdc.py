@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 from .kerberos import PROXY_NAMES, Realm, User
@@ -9,6 +10,7 @@ from .ports import accepts_connections, reserved_ports
 from .processes import Processes, give_to_server_user
 
 _REALM = "MIT.TEST"
+BRIEF_SECONDS = 9
 
 _KDC_CONF = """\
 [kdcdefaults]
@@ -27,13 +29,15 @@ _KDC_CONF = """\
 
 
 class MitKdc:
-    """The KDC of MIT.TEST, with two users and a keytab for the proxy."""
+    """The KDC of MIT.TEST, with its users and a keytab for the proxy."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
         self._directory = processes.directory / "mit"
         self.alice, self.bob = (User(name, f"Mit-{secrets.token_hex(8)}") for name in ("alice", "bob"))
-        self.users = (self.alice, self.bob)
+        #: A user whose tickets are good for `BRIEF_SECONDS` only.
+        self.brief = User("brief", f"Mit-{secrets.token_hex(8)}")
+        self.users = (self.alice, self.bob, self.brief)
         self.keytab = self._directory / "http.keytab"
         self.realm = Realm(_REALM, self._directory / "krb5.conf")
 
@@ -47,6 +51,11 @@ class MitKdc:
             self._create_database(env)
             kdc = self._processes.spawn("krb5kdc", ["krb5kdc", "-n", "-r", _REALM], env=env)
             self._processes.wait_until(kdc, lambda: accepts_connections(port))
+
+    def tickets_issued(self, user: User, service: str) -> int:
+        """Return how many tickets for a service (``krbtgt``: the first ones) a user has got so far."""
+        log = (self._directory / "kdc.log").read_text("utf-8")
+        return len(re.findall(rf" ISSUE: .* {user.name}@{_REALM} for {service}/", log))
 
     def _configure(self, port: int) -> None:
         self.realm.write_config(port)
@@ -65,6 +74,7 @@ class MitKdc:
         services = [f"HTTP/{name}" for name in PROXY_NAMES]
         commands = [
             *(f"addprinc -pw {user.password} {user.name}" for user in self.users),
+            f'modprinc -maxlife "{BRIEF_SECONDS} seconds" {self.brief.name}',
             *(f"addprinc -randkey {service}" for service in services),
             f"ktadd -k {self.keytab} {' '.join(services)}",
         ]

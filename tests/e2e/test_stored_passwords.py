@@ -87,6 +87,21 @@ def test_an_upstream_gets_the_stored_password_of_its_own_user(
     assert watch.entries(answered=1)[-1].user == USER
 
 
+def test_a_stored_password_gets_a_ticket(
+    network: CorporateNetwork, tmp_path: Path, unlocked: Session
+) -> None:
+    alice, watch = network.ad.alice, Watch(network.negotiate)
+    store(tmp_path, unlocked, alice.password, "alice@AD.TEST")
+    options = ("--kerberos", "--username=alice@AD.TEST")
+    login = Login("negotiate", "negotiate", 1, 0, "ad.alice", secret=Secret.NOTHING, kerberos=Kerberos.KDC)
+    with (
+        login.running_px(network, tmp_path, *options, **unlocked.environment) as px,
+        Client(px.port) as client,
+    ):
+        exchanges.get(client, network)
+    watch.check_cost(1, answered=1)
+
+
 @pytest.mark.parametrize("secret", [Secret.PASSWORD, Secret.NT_HASH])
 def test_a_secret_in_the_environment_comes_before_the_stored_one(
     network: CorporateNetwork, tmp_path: Path, unlocked: Session, secret: Secret

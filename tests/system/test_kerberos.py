@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import cast
 
@@ -38,6 +39,7 @@ class Library:
         self.passwords: dict[str, str] = {}
         self.cache = ""
         self.asked: list[tuple[str, bool]] = []
+        self.tokens: list[str] = []
         self.ticket_queries = 0
         self.token_failure: GssapiError | None = None
         self.lifetime = 36_000.0
@@ -63,17 +65,26 @@ class Library:
     def make_token(self, credential: Ticket, host: str, channel_bindings: bytes | None) -> bytes:
         if self.token_failure is not None:
             raise self.token_failure
-        return f"{credential.name} for {host}".encode()
+        self.tokens.append(f"{credential.name} for {host}")
+        return self.tokens[-1].encode()
 
 
 async def inline(function, *args):
     return function(*args)
 
 
-def login(library: Library, username: str = "", password: str | None = None, offload=inline) -> KerberosLogin:
-    secret = Secret(password) if password else None
-    load = cast("Callable[[], Gssapi]", lambda: library)
-    return KerberosLogin(username, secret, offload, load=load, clock=lambda: library.clock)
+def login(
+    library: Library, username: str = "", password: str | None = None, offload=inline, *, keeps_own=False
+) -> KerberosLogin:
+    return KerberosLogin(
+        username,
+        Secret(password) if password else None,
+        offload,
+        keeps_own_ticket=keeps_own,
+        load=cast("Callable[[], Gssapi]", lambda: library),
+        clock=lambda: library.clock,
+        wall_clock=lambda: library.clock,
+    )
 
 
 async def token(kerberos: KerberosLogin, host: str = "proxy.test") -> bytes:
@@ -277,3 +288,91 @@ async def test_many_sessions_at_once_ask_the_kdc_once():
     kerberos = login(library, "alice@AD.TEST", "pw", in_thread)
     await asyncio.gather(*(token(kerberos) for _ in range(20)))
     assert len(library.asked) == 1
+
+
+def own_ticket(offload=inline, password: str = "pw") -> tuple[Library, KerberosLogin]:
+    """A login that keeps its own ticket, though a ticket cache holds one of the user."""
+    library = Library()
+    library.tickets[""] = Ticket("alice@AD.TEST")
+    library.passwords["alice@AD.TEST"] = "pw"
+    return library, login(library, "alice@AD.TEST", password, offload, keeps_own=True)
+
+
+async def test_a_ticket_of_its_own_is_got_by_the_password_whatever_the_ticket_cache_holds():
+    library, kerberos = own_ticket()
+    assert kerberos.renew_at is None
+    await token(kerberos)
+    assert library.asked == [("alice@AD.TEST", False)]
+    assert library.ticket_queries == 0
+
+
+async def test_a_ticket_got_ahead_is_ready_for_the_hosts_and_serves_the_requests():
+    library, kerberos = own_ticket()
+    assert await kerberos.renew(["a.test", "b.test"]) == "alice@AD.TEST"
+    assert library.tokens == ["alice@AD.TEST for a.test", "alice@AD.TEST for b.test"]
+    await token(kerberos)
+    assert len(library.asked) == 1
+
+
+async def test_a_ticket_is_due_to_be_renewed_with_a_third_of_its_life_left():
+    library, kerberos = own_ticket()
+    library.clock, library.lifetime = 1000.0, 900.0
+    await kerberos.renew([])
+    assert kerberos.renew_at == 1600
+    library.clock = 1600
+    await kerberos.renew([])
+    assert kerberos.renew_at == 2200
+
+
+async def test_a_host_that_the_kdc_does_not_know_keeps_no_ticket_from_being_got():
+    library, kerberos = own_ticket()
+    library.token_failure = GssapiError(FAILURE, BASE + 7, "Server not found")
+    await kerberos.renew(["a.test"])
+    assert kerberos.renew_at is not None
+
+
+async def test_a_short_ticket_is_used_for_most_of_its_life():
+    library, kerberos = own_ticket()
+    library.lifetime = 30.0
+    await kerberos.renew([])
+    library.clock = 26.0
+    await token(kerberos)
+    assert len(library.asked) == 1
+    library.clock = 28.0
+    await token(kerberos)
+    assert len(library.asked) == 2
+
+
+async def test_requests_use_the_old_ticket_while_a_new_one_is_waited_for(monkeypatch):
+    async def in_thread(function, *args):
+        return await asyncio.to_thread(function, *args)
+
+    library, kerberos = own_ticket(in_thread)
+    await kerberos.renew([])
+    asked, may_answer = threading.Event(), threading.Event()
+    answer = library.acquire_by_password
+
+    def answer_late(*args, **kwargs):
+        asked.set()
+        assert may_answer.wait(10)
+        return answer(*args, **kwargs)
+
+    monkeypatch.setattr(library, "acquire_by_password", answer_late)
+    renewing = asyncio.create_task(kerberos.renew([]))
+    assert await asyncio.to_thread(asked.wait, 10)
+    async with asyncio.timeout(5):
+        await token(kerberos)
+    may_answer.set()
+    await renewing
+    assert len(library.asked) == 2
+
+
+async def test_a_renewal_that_fails_leaves_the_ticket_that_there_is():
+    library, kerberos = own_ticket()
+    await kerberos.renew([])
+    due = kerberos.renew_at
+    library.passwords["alice@AD.TEST"] = "another"
+    with pytest.raises(LoginRefusedError):
+        await kerberos.renew([])
+    assert kerberos.renew_at == due
+    await token(kerberos)

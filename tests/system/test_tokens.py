@@ -44,6 +44,21 @@ def test_what_is_known_decides_what_may_be_tried(known, platform, mechanisms):
     assert source(**known, platform=platform).mechanisms == mechanisms
 
 
+@pytest.mark.parametrize(
+    ("known", "platform", "keeps_one"),
+    [
+        ({"username": "u", "password": PASSWORD}, "linux", True),
+        ({"username": "u", "password": PASSWORD}, "darwin", True),
+        ({"username": "u", "password": PASSWORD}, "win32", False),
+        ({"username": "u", "hashed": bytes(16)}, "linux", False),
+        ({"username": "u"}, "linux", False),
+    ],
+)
+def test_a_ticket_of_its_own_takes_a_password_and_the_wish(known, platform, keeps_one):
+    assert (source(**known, platform=platform, keeps_own_ticket=True).own_ticket is not None) is keeps_one
+    assert source(**known, platform=platform).own_ticket is None
+
+
 @pytest.mark.parametrize("host", ["10.0.0.1", "::1", "[fe80::1%eth0]", "fe80::1%eth0", "127.0.0.1."])
 def test_kerberos_with_an_address_is_unusable_at_once(host):
     with pytest.raises(LoginUnusableError, match="needs the upstream's name"):

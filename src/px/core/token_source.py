@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 #: `Identity.key` of the logged-in user; no user can have that name.
@@ -49,6 +50,25 @@ class TokenSession(Protocol):
         """
 
 
+class OwnTicket(Protocol):
+    """A Kerberos ticket that Px gets by the password and keeps to itself, for ``kerberos``."""
+
+    @property
+    def renew_at(self) -> float | None:
+        """When it is due to be renewed, in seconds since the epoch; None: there is no ticket yet."""
+
+    async def renew(self, hosts: Iterable[str]) -> str:
+        """Get the ticket, or a new one in place of it, ready for the upstreams on these hosts.
+
+        Returns:
+            Whose ticket it is.
+
+        Raises:
+            LoginUnusableError: It cannot be got.
+            LoginRefusedError: The KDC refused the password.
+        """
+
+
 class TokenSource(Protocol):
     """Makes the tokens of one identity. Knows the secret; its `repr` does not show it."""
 
@@ -63,6 +83,10 @@ class TokenSource(Protocol):
         The lock-out memory compares it over restarts. Of a ticket cache it changes with the tickets;
         empty where nothing is known (SSPI).
         """
+
+    @property
+    def own_ticket(self) -> OwnTicket | None:
+        """The ticket to be renewed ahead of need, if this source works by one."""
 
     @property
     def mechanisms(self) -> frozenset[str]:

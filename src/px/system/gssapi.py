@@ -143,7 +143,7 @@ class Credential:
     Attributes:
         handle: The library's ``gss_cred_id_t``.
         name: The principal, as ``user@REALM``.
-        expires_at: On `time.monotonic`'s clock, in seconds.
+        expires_at: Seconds since the epoch: a ticket grows old while the computer sleeps, too.
     """
 
     def __init__(self, library: ctypes.CDLL, handle: int, name: str, expires_at: float) -> None:
@@ -154,7 +154,7 @@ class Credential:
         weakref.finalize(self, _release, library, "gss_release_cred", handle).atexit = False
 
     def __repr__(self) -> str:
-        return f"<Credential {self.name}, {self.expires_at - time.monotonic():.0f} s left>"
+        return f"<Credential {self.name}, {self.expires_at - time.time():.0f} s left>"
 
 
 class Gssapi:
@@ -243,7 +243,7 @@ class Gssapi:
         if handle.value is None or not seconds:
             _release(self._library, "gss_release_cred", handle.value)
             raise GssapiError(_CREDENTIALS_EXPIRED, 0, "the ticket has expired")
-        credential = Credential(self._library, handle.value, "", time.monotonic() + seconds)
+        credential = Credential(self._library, handle.value, "", time.time() + seconds)
         name = c_void_p()
         self._call("gss_inquire_cred", handle, byref(name), None, None, None)
         try:

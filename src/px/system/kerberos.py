@@ -3,7 +3,10 @@
 Where the credential comes from, in this order:
 
 1. a ticket cache that holds a ticket of the wanted user (kinit, PAM, SSSD);
-2. the password: a ticket of our own, held in memory and renewed before it expires.
+2. the password: a ticket of our own, held in memory and got anew before it expires.
+
+A login that keeps a ticket of its own (``--kerberos``) leaves out the first, and its ticket is got ahead of
+need by `px.system.ticket_renewal`, so that no request waits for a KDC.
 
 The password goes to a KDC only for a name that the user wrote, see `candidates_of`. A failed
 pre-authentication raises `LoginRefusedError` and is not tried again here: whether and when the secret is
@@ -26,13 +29,16 @@ from px.system.ticket_cache import mark_cache, stamp_cache
 from px.system.turn import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from px.core.secret import Secret
     from px.system.offload import Offload
 
-#: A credential is renewed when less than this is left of it.
-_RENEW_BEFORE_SECONDS = 60
+#: A credential is not used any more when less than this is left of it, or than this part of a shorter life.
+_SPARE_SECONDS = 60
+_SPARE_PART = 1 / 10
+#: A ticket by password is due to be renewed after this part of its life: the rest is for a KDC that is away.
+_RENEWAL_PART = 2 / 3
 #: An answer that took at least this long (a KDC in trouble) is remembered, so that not every request waits.
 _SLOW_SECONDS = 0.1
 _REMEMBER_SECONDS = 10
@@ -45,25 +51,30 @@ class KerberosLogin:
         username: ``user@REALM``, a UPN, ``DOMAIN\user``, a bare user; empty: whose ticket there is.
         password: Or None: only a ticket cache is used.
         offload: Runs what may wait for a KDC.
+        keeps_own_ticket: Whether to use the password alone, and no ticket cache.
         load: Loads the library; called in a thread, once it is needed.
         clock: Seconds that never go back.
+        wall_clock: Seconds since the epoch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last three for tests
         self,
         username: str,
         password: Secret | None,
         offload: Offload,
         *,
+        keeps_own_ticket: bool = False,
         load: Callable[[], Gssapi] = load_gssapi,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._username = username
         self._password = password
         self._load = load
         self._clock = clock
         self._turn = Turn(offload, lambda: _explain_silence(username))
-        self._tickets = _Tickets(username, password, clock)
+        self._renewal_turn = Turn(offload, lambda: _explain_silence(username))
+        self._tickets = _Tickets(username, password, wall_clock, uses_cache=not keeps_own_ticket)
         self._gssapi: Gssapi | None = None
         self._failures: dict[tuple[str, object], tuple[float, LoginUnusableError]] = {}
 
@@ -77,6 +88,28 @@ class KerberosLogin:
             return ""
         name = self._gssapi.find_ticket_cache()
         return mark_cache(name)
+
+    @property
+    def renew_at(self) -> float | None:
+        """When the ticket by password is due to be renewed; see `px.core.token_source.OwnTicket`."""
+        return self._tickets.renew_at
+
+    async def renew(self, hosts: Iterable[str]) -> str:
+        """Get a ticket by password, and with it those for ``HTTP`` at these hosts; see `OwnTicket`.
+
+        Requests use the ticket that there is meanwhile; without one they wait.
+        """
+        turn = self._turn if self.renew_at is None else self._renewal_turn
+        return await turn.run(self._renew, hosts)
+
+    def _renew(self, hosts: Iterable[str]) -> str:
+        gssapi = self._gssapi = self._gssapi or self._load()
+        fresh = self._tickets.ask_kdc(gssapi)
+        for host in hosts:
+            with contextlib.suppress(GssapiError):  # the request that needs it will say so
+                gssapi.make_token(fresh, host, None)
+        self._tickets.keep(fresh)
+        return fresh.name
 
     async def make_token(self, host: str, channel_bindings: bytes | None) -> bytes:
         """Return a token for ``HTTP/host`` in its SPNEGO frame.
@@ -140,15 +173,24 @@ class KerberosSession:
 
 
 class _Tickets:
-    """Finds the credential to use, and keeps it while it is good."""
+    """Finds the credential to use, and keeps it while it is good.
 
-    def __init__(self, username: str, password: Secret | None, clock: Callable[[], float]) -> None:
+    Attributes:
+        renew_at: When a ticket by password is due to be renewed, on the wall clock; None: there is none.
+    """
+
+    def __init__(
+        self, username: str, password: Secret | None, wall_clock: Callable[[], float], *, uses_cache: bool
+    ) -> None:
         self._username = username
         self._password = password
-        self._clock = clock
+        self._wall_clock = wall_clock
+        self._uses_cache = uses_cache
         self._kept: Credential | None = None
+        self._spare_seconds = 0.0
         #: State of the ticket cache that `_kept` came from; None: it came from the password.
         self._kept_stamp: object = None
+        self.renew_at: float | None = None
 
     def find(self, gssapi: Gssapi, stamp: object) -> Credential:
         """Return a credential with a life ahead of it.
@@ -163,13 +205,23 @@ class _Tickets:
         """
         if self._kept is not None and self._is_kept_good(self._kept, stamp):
             return self._kept
-        self._kept, self._kept_stamp = self._find_ticket(gssapi), stamp
-        if self._kept is None:
-            self._kept, self._kept_stamp = self._ask_kdc(gssapi), None
-        return self._kept
+        ticket = self._find_ticket(gssapi) if self._uses_cache else None
+        if ticket is None:
+            return self.keep(self.ask_kdc(gssapi))
+        self._kept, self._kept_stamp, self._spare_seconds = ticket, stamp, _SPARE_SECONDS
+        return ticket
+
+    def keep(self, ticket: Credential) -> Credential:
+        """Use a ticket by password from now on; returns it."""
+        now = self._wall_clock()
+        life = ticket.expires_at - now
+        self._spare_seconds = min(_SPARE_SECONDS, life * _SPARE_PART)
+        self.renew_at = now + life * _RENEWAL_PART
+        self._kept, self._kept_stamp = ticket, None
+        return ticket
 
     def _is_kept_good(self, kept: Credential, stamp: object) -> bool:
-        if kept.expires_at - self._clock() < _RENEW_BEFORE_SECONDS:
+        if kept.expires_at - self._wall_clock() < self._spare_seconds:
             return False
         return self._kept_stamp is None or self._kept_stamp == stamp
 
@@ -188,8 +240,13 @@ class _Tickets:
                 return gssapi.acquire_ticket(name.text)
         return None
 
-    def _ask_kdc(self, gssapi: Gssapi) -> Credential:
-        """Get a ticket with the password, for the first of the names that a KDC knows."""
+    def ask_kdc(self, gssapi: Gssapi) -> Credential:
+        """Get a ticket with the password, for the first of the names that a KDC knows.
+
+        Raises:
+            LoginUnusableError: There is no password, or the KDC could not be asked.
+            LoginRefusedError: The KDC refused the password.
+        """
         names = candidates_of(self._username)
         if self._password is None or not names:
             raise explain_no_ticket(self._username, has_password=self._password is not None)

@@ -6,6 +6,7 @@ known           Kerberos                              NTLM                     D
 nothing         Windows: SSPI; else a ticket cache    Windows: SSPI            -
 a user          a ticket cache (not on Windows)       -                        -
 and a password  Windows: SSPI; else ticket, password  `px.system.ntlm`         yes
+                (``keeps_own_ticket``: password)
 and an NT hash  -                                     `px.system.ntlm`         -
 ==============  ====================================  =======================  ==============
 """
@@ -28,7 +29,7 @@ from px.system.sspi import SspiLogin
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from px.core.token_source import TokenSession, TokenSource
+    from px.core.token_source import OwnTicket, TokenSession, TokenSource
     from px.system.offload import Offload
 
     _OpenSession = Callable[[str, bytes | None], TokenSession]
@@ -48,6 +49,7 @@ def make_token_source(  # noqa: PLR0913
     platform: str = sys.platform,
     workstation: str = "",
     mark_salt: bytes = b"",
+    keeps_own_ticket: bool = False,
 ) -> TokenSource:
     r"""Return the source of one identity's tokens.
 
@@ -59,6 +61,7 @@ def make_token_source(  # noqa: PLR0913
         platform: As `sys.platform`.
         workstation: Name that NTLM gives for this computer; empty: its host name.
         mark_salt: Random bytes of this installation, for `TokenSource.secret_mark`.
+        keeps_own_ticket: Whether a password is used for a ticket of Px's own, whatever ticket cache there is.
 
     Raises:
         LoginUnusableError: The password holds what is no text.
@@ -69,10 +72,15 @@ def make_token_source(  # noqa: PLR0913
     hashed = nt_hash if nt_hash and not password else hash_password(password or "")
     ntlm = NtlmLogin(username, Secret(hashed.hex()), workstation, offload)
     openers: dict[str, _OpenSession] = {"ntlm": ntlm.open_session}
-    if secret is not None:
-        openers["kerberos"] = _open_kerberos(username, secret, offload, platform)
+    own_ticket = None
+    if secret is not None and platform != "win32":
+        kerberos = KerberosLogin(username, secret, offload, keeps_own_ticket=keeps_own_ticket)
+        openers["kerberos"] = kerberos.open_session
+        own_ticket = kerberos if keeps_own_ticket else None
+    elif secret is not None:
+        openers["kerberos"] = _open_sspi(SspiLogin(username, secret, offload), "kerberos")
     proof = _Proof(secret, hashed, mark_salt)
-    return _Tokens(_identify(username), openers, proof, proof.mark)
+    return _Tokens(_identify(username), openers, proof, proof.mark, own_ticket)
 
 
 def _make_without_secret(username: str, offload: Offload, platform: str) -> TokenSource:
@@ -82,15 +90,9 @@ def _make_without_secret(username: str, offload: Offload, platform: str) -> Toke
         return _Tokens(_identify(username), {"kerberos": kerberos.open_session}, None, kerberos.mark_tickets)
     openers: dict[str, _OpenSession] = {}
     if not username:
-        openers["kerberos"] = _open_kerberos("", None, offload, platform)
+        openers["kerberos"] = _open_sspi(SspiLogin("", None, offload), "kerberos")
         openers["ntlm"] = _open_sspi(SspiLogin("", None, offload), "ntlm")
     return _Tokens(_identify(username), openers, None, str)
-
-
-def _open_kerberos(username: str, secret: Secret | None, offload: Offload, platform: str) -> _OpenSession:
-    if platform == "win32":
-        return _open_sspi(SspiLogin(username, secret, offload), "kerberos")
-    return KerberosLogin(username, secret, offload).open_session
 
 
 def _open_sspi(login: SspiLogin, mechanism: str) -> _OpenSession:
@@ -129,11 +131,13 @@ class _Tokens:
         openers: dict[str, _OpenSession],
         proof: _Proof | None,
         mark: Callable[[], str],
+        own_ticket: OwnTicket | None = None,
     ) -> None:
         self._identity = identity
         self._openers = openers
         self._proof = proof
         self._mark = mark
+        self._own_ticket = own_ticket
 
     def __repr__(self) -> str:
         return f"<TokenSource {self._identity.name}: {', '.join(sorted(self.mechanisms)) or 'nothing'}>"
@@ -145,6 +149,10 @@ class _Tokens:
     @property
     def secret_mark(self) -> str:
         return self._mark()
+
+    @property
+    def own_ticket(self) -> OwnTicket | None:
+        return self._own_ticket
 
     @property
     def mechanisms(self) -> frozenset[str]:

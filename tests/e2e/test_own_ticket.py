@@ -1,0 +1,134 @@
+"""--kerberos: a ticket by the password, got ahead of need from real KDCs."""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import partial
+from pathlib import Path
+
+from tests.corpnet.kerberos import Realm, User
+from tests.corpnet.mit_kdc import BRIEF_SECONDS
+from tests.corpnet.network import CorporateNetwork
+from tests.px_process import PxProcess
+
+from . import exchanges
+from .concurrency import at_once
+from .exchanges import HOST
+from .gate import Gate
+from .http_client import Answer, Client
+from .logins import Kerberos, Login
+from .squid_watch import Watch, bad_passwords
+
+WRONG = "Wr0ng-Secret-5c7d"
+
+
+def _login(user: str, spelling: str, port: str = "kerberos", kerberos: Kerberos = Kerberos.KDC) -> Login:
+    return Login(port, "negotiate", 1, 0, user, spelling, kerberos=kerberos, options=("--kerberos",))
+
+
+def _wait_for_output(px: PxProcess, text: str) -> None:
+    deadline = time.monotonic() + 10
+    while text not in px.output:
+        assert time.monotonic() < deadline, px.output
+        time.sleep(0.01)
+
+
+def test_the_ticket_is_px_s_own_and_the_user_s_cache_is_left_alone(
+    network: CorporateNetwork, tmp_path: Path
+) -> None:
+    login = _login("mit.alice", "{name}@MIT.TEST", kerberos=Kerberos.TICKET)
+    environment = login.environment(network, tmp_path)
+    cache = Path(environment["KRB5CCNAME"].removeprefix("FILE:"))
+    before, issued = cache.read_bytes(), network.mit.tickets_issued(network.mit.alice, "krbtgt")
+    watch = Watch(network.kerberos)
+    with PxProcess(tmp_path, *login.arguments(network), environment=environment) as px:
+        _wait_for_output(px, "Kerberos ticket of alice@MIT.TEST")
+        with Client(px.port) as client:
+            exchanges.get(client, network)
+            exchanges.open_tunnel(client, network)
+        watch.check_cost(1, answered=2)
+    assert network.mit.tickets_issued(network.mit.alice, "krbtgt") == issued + 1
+    assert cache.read_bytes() == before
+
+
+def test_the_ticket_of_somebody_else_in_the_cache_is_not_used(
+    network: CorporateNetwork, tmp_path: Path
+) -> None:
+    login = _login("mit.alice", "{name}@MIT.TEST")
+    watch = Watch(network.kerberos)
+    bobs = network.mit.realm.kinit(network.mit.bob, tmp_path / "bob")
+    with login.running_px(network, tmp_path, **bobs) as px, Client(px.port) as client:
+        exchanges.get(client, network)
+    assert watch.entries(answered=1)[-1].user.startswith("alice")
+
+
+def test_no_request_waits_for_the_kdc(network: CorporateNetwork, tmp_path: Path) -> None:
+    """It is shut once the ticket is there, and not needed."""
+    port = int(re.findall(r"kdc = .*:(\d+)", network.mit.realm.krb5_config.read_text())[0])
+    login = _login("mit.alice", "{name}@MIT.TEST")
+    with Gate(port) as gate:
+        realm = Realm(network.mit.realm.name, tmp_path / "gate.conf")
+        realm.write_config(gate.port)
+        with login.running_px(network, tmp_path, **realm.env) as px:
+            _wait_for_output(px, "Kerberos ticket of alice@MIT.TEST")
+            gate.shut()
+            with Client(px.port) as client:
+                exchanges.get(client, network)
+
+
+def test_a_ticket_is_renewed_before_it_expires(network: CorporateNetwork, tmp_path: Path) -> None:
+    login = _login("mit.brief", "{name}@MIT.TEST")
+    issued = partial(network.mit.tickets_issued, network.mit.brief)
+    watch = Watch(network.kerberos)
+    before = issued("krbtgt"), issued("HTTP")
+    with login.running_px(network, tmp_path) as px:
+        _wait_for_output(px, "Kerberos ticket of brief@MIT.TEST")
+        started, requests = time.monotonic(), 0
+        while issued("krbtgt") < before[0] + 3:
+            assert time.monotonic() < started + 3 * BRIEF_SECONDS
+            with Client(px.port) as client:
+                exchanges.open_tunnel(client, network)
+            requests += 1
+            time.sleep(0.2)
+        assert time.monotonic() > started + BRIEF_SECONDS  # the first ticket is worth nothing any more
+        with Client(px.port) as client:
+            exchanges.open_tunnel(client, network)
+        watch.check_cost(1, answered=requests + 1)
+        _wait_for_service_tickets(issued, before)
+
+
+def _wait_for_service_tickets(issued: partial[int], before: tuple[int, int]) -> None:
+    """There is one for each ticket, got with it."""
+    deadline = time.monotonic() + 10
+    while issued("HTTP") - before[1] < issued("krbtgt") - before[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_password_of_the_domain_gets_a_ticket(network: CorporateNetwork, tmp_path: Path) -> None:
+    watch = Watch(network.negotiate)
+    with _login("ad.alice", "{name}@AD.TEST", "negotiate").running_px(network, tmp_path) as px:
+        _wait_for_output(px, "Kerberos ticket of alice@AD.TEST")
+        with Client(px.port) as client:
+            exchanges.get(client, network)
+        watch.check_cost(1, answered=1)
+
+
+def test_a_wrong_password_is_said_at_the_start_and_tried_twice_at_most(
+    network: CorporateNetwork, tmp_path: Path
+) -> None:
+    login = _login("ad.carol", "{name}@AD.TEST", "negotiate")
+    carol: User = network.ad.carol
+
+    def ask(port: int) -> Answer:
+        with Client(port) as client:
+            return client.get(network.origin.url("/", HOST))
+
+    with bad_passwords(network, carol, at_least=1, at_most=2):
+        for _ in range(2):  # a restart forgets nothing
+            with login.running_px(network, tmp_path, PX_PASSWORD=WRONG) as px:
+                _wait_for_output(px, "no new Kerberos ticket")
+                for answer in at_once([partial(ask, px.port)] * 10):
+                    assert answer.status == 502
+                assert WRONG not in px.output
