@@ -9,7 +9,10 @@ SCHEMES: tuple[Scheme, ...] = ("negotiate", "kerberos", "ntlm", "digest", "basic
 
 def allowed(name: str) -> str:
     """Return the schemes a policy allows, ``+`` for NTLM inside Negotiate."""
-    policy = AuthPolicy.parse(name)
+    return allowed_by(AuthPolicy.parse(name))
+
+
+def allowed_by(policy: AuthPolicy) -> str:
     inside = ["+"] if policy.allows_ntlm_in_negotiate else []
     return " ".join([*(scheme for scheme in SCHEMES if policy.allows(scheme)), *inside])
 
@@ -64,3 +67,24 @@ def test_basic_goes_in_clear_only_when_asked_for_alone():
 def test_other_names_are_errors(name):
     with pytest.raises(ValueError, match="unknown login policy"):
         AuthPolicy.parse(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("ntlm, basic", "NTLM,BASIC", "ntlm basic"),
+        ("NEGOTIATE,DIGEST,NEGOTIATE", "NEGOTIATE,DIGEST", "negotiate kerberos digest +"),
+        ("KERBEROS,NTLM", "KERBEROS,NTLM", "negotiate kerberos ntlm"),
+        ("SAFENONTLM", "SAFENONTLM", "negotiate kerberos digest"),
+    ],
+)
+def test_a_list_allows_all_that_it_names(text, name, expected):
+    policy = AuthPolicy.parse_list(text)
+    assert str(policy) == name
+    assert allowed_by(policy) == expected
+
+
+@pytest.mark.parametrize("text", ["NTLM,", "ANY,BASIC", "NTLM,NOBASIC", "NONE,NTLM", "NTLM BASIC", ""])
+def test_a_list_holds_nothing_but_schemes(text):
+    with pytest.raises(ValueError, match="unknown login"):
+        AuthPolicy.parse_list(text)

@@ -1,4 +1,4 @@
-"""Which login schemes the user allows: the option `auth`.
+"""Which login schemes the user allows: the options `auth` and `client_auth`.
 
 A policy is a set of five ways to log in. Kerberos travels only inside Negotiate (RFC 4559), NTLM inside
 Negotiate or under its own name::
@@ -13,6 +13,8 @@ Negotiate or under its own name::
     BASIC                                                             x
     NONE          (no login by Px: the client logs in end to end)
 
+For `client_auth` NONE means that clients need no login, and a policy may be a list: ``NTLM,BASIC``.
+
 ``ONLYx`` is x alone, ``NOx`` is ANY and ``SAFENOx`` ANYSAFE without x. Without NTLM means without NTLM of
 either kind: who forbids NTLM does not want it to come back inside Negotiate.
 """
@@ -20,6 +22,7 @@ either kind: who forbids NTLM does not want it to come back inside Negotiate.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal
 
 Scheme = Literal["negotiate", "kerberos", "ntlm", "digest", "basic"]
@@ -52,12 +55,17 @@ _WAYS: Final[dict[str, frozenset[str]]] = {
 POLICY_NAMES: Final = tuple(_WAYS)
 
 
+@cache
+def _ways_of(name: str) -> frozenset[str]:
+    return frozenset().union(*(_WAYS[part] for part in name.split(",")))
+
+
 @dataclass(frozen=True, slots=True)
 class AuthPolicy:
-    """The login schemes that may be used; made by `parse`.
+    """The login schemes that may be used; made by `parse` or `parse_list`.
 
     Attributes:
-        name: The name the user gave, upper case.
+        name: The name the user gave, upper case; of a list the names with commas between them.
     """
 
     name: str = "ANY"
@@ -74,6 +82,21 @@ class AuthPolicy:
             raise ValueError(f"unknown login policy {text!r}")
         return cls(name)
 
+    @classmethod
+    def parse_list(cls, text: str) -> AuthPolicy:
+        """Return the policy of that name, or the one that allows all of several schemes.
+
+        Raises:
+            ValueError: There is none of that name, or a list holds what is not the name of a scheme.
+        """
+        names = [name.strip() for name in text.upper().split(",")]
+        if len(names) == 1:
+            return cls.parse(text)
+        for name in names:
+            if name not in _MEANT:
+                raise ValueError(f"unknown login scheme {name!r} in a list")
+        return cls(",".join(dict.fromkeys(names)))
+
     def allows(self, scheme: Scheme) -> bool:
         """Whether Px may log in so.
 
@@ -82,7 +105,7 @@ class AuthPolicy:
                 ``ntlm``, ``digest``, ``basic``: the scheme of that name. For NTLM inside Negotiate see
                 `allows_ntlm_in_negotiate`.
         """
-        ways = _WAYS[self.name]
+        ways = _ways_of(self.name)
         if scheme == "negotiate":
             return not ways.isdisjoint(_MEANT["NEGOTIATE"])
         return scheme in ways
@@ -90,17 +113,17 @@ class AuthPolicy:
     @property
     def allows_ntlm_in_negotiate(self) -> bool:
         """Whether SPNEGO may carry NTLM where Kerberos is not usable."""
-        return _NEGOTIATE_NTLM in _WAYS[self.name]
+        return _NEGOTIATE_NTLM in _ways_of(self.name)
 
     @property
     def is_none(self) -> bool:
         """Whether the client logs in end to end and Px keeps out of it."""
-        return not _WAYS[self.name]
+        return not _ways_of(self.name)
 
     @property
     def basic_in_clear(self) -> bool:
         """Whether the user asked for Basic by name, so that it may go unencrypted to any upstream."""
-        return _WAYS[self.name] == _MEANT["BASIC"]
+        return _ways_of(self.name) == _MEANT["BASIC"]
 
     def __str__(self) -> str:
         return self.name
