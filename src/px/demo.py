@@ -25,10 +25,11 @@ from px.config import default_settings
 from px.core.challenge import Challenge, format_token, parse_challenges
 from px.core.head import RequestHead, ResponseHead, parse_request, parse_response
 from px.core.md4 import nt_hash
+from px.core.ntlm_verify import message_type
 from px.core.route import UpstreamAddress
 from px.core.secret import Secret
 from px.core.startup_errors import StartupError
-from px.demo_upstream import PROGRAM, PROXY, PX, DemoUpstream, Message, message_type
+from px.demo_upstream import PROGRAM, PROXY, PX, DemoUpstream, Message
 from px.net.listener import open_listening_socket
 
 EXIT_OK: Final = 0

@@ -25,15 +25,10 @@ from px.core.challenge import format_token, parse_challenges
 from px.core.errors import BadRequestError
 from px.core.framing import FramingKind
 from px.core.head import RequestHead, parse_request
-from px.core.ntlm_verify import NtlmError, NtlmLogin, format_challenge, parse_negotiate, verify_authenticate
+from px.core.ntlm_verify import NEGOTIATE_TYPE, NtlmError, NtlmHandshake, NtlmLogin, message_type
 
 #: Who takes part, as the demo calls them.
 PROGRAM, PX, PROXY = "program", "Px", "proxy"
-
-#: 1601-01-01 to 1970-01-01 in units of 100 ns (MS-DTYP 2.3.3).
-_FILETIME_OF_EPOCH = 116_444_736_000_000_000
-_TYPE_OFFSET = 8
-_NEGOTIATE_TYPE, _AUTHENTICATE_TYPE = 1, 3
 
 _LOGGER = logging.getLogger("px.demo")
 
@@ -68,8 +63,7 @@ class NtlmDoor:
 
     def __init__(self, nt_hash_of: NtHashOf) -> None:
         self._nt_hash_of = nt_hash_of
-        self._negotiate = b""
-        self._challenge = b""
+        self._handshake = NtlmHandshake("DEMO", secrets.token_bytes, time.time)
         self.login: NtlmLogin | None = None
 
     def receive(self, credentials: list[bytes]) -> bytes | None:
@@ -82,33 +76,16 @@ class NtlmDoor:
         if token is None:
             return None if self.login else b"NTLM"
         try:
-            return self._receive_token(token)
+            if message_type(token) == NEGOTIATE_TYPE:
+                return format_token(b"NTLM", self._handshake.challenge(token))
+            self.login = self._handshake.verify(token, self._nt_hash_of)
         except NtlmError as error:
             _LOGGER.info("the demo's upstream refused a login: %s", error)
-            self._negotiate = self._challenge = b""
             return b"NTLM"
-
-    def _receive_token(self, token: bytes) -> bytes | None:
-        if message_type(token) == _NEGOTIATE_TYPE:
-            flags = parse_negotiate(token).flags
-            now = time.time_ns() // 100 + _FILETIME_OF_EPOCH
-            self._negotiate = token
-            self._challenge = format_challenge(secrets.token_bytes(8), "DEMO", now, negotiate_flags=flags)
-            return format_token(b"NTLM", self._challenge)
-        if message_type(token) != _AUTHENTICATE_TYPE or not self._challenge:
-            raise NtlmError("a message out of turn")
-        negotiate, challenge, self._challenge = self._negotiate, self._challenge, b""
-        self.login = verify_authenticate(negotiate, challenge, token, self._nt_hash_of)
         return None
 
     def __repr__(self) -> str:
-        state = "logged in" if self.login else "challenged" if self._challenge else "closed"
-        return f"<NtlmDoor {state}>"
-
-
-def message_type(token: bytes) -> int:
-    """Return the number of an NTLM message: 1 negotiate, 2 challenge, 3 authenticate (MS-NLMP 2.2.1)."""
-    return int.from_bytes(token[_TYPE_OFFSET : _TYPE_OFFSET + 4], "little")
+        return f"<NtlmDoor {'logged in' if self.login else 'closed'}>"
 
 
 class DemoUpstream:

@@ -29,8 +29,14 @@ _ESCAPED = re.compile(rb'(["\\])')
 _MAX_IDLE_NONCES = 64
 
 
-class _Algorithm(NamedTuple):
-    """How to hash for one challenge; `is_session` is the ``-sess`` form (RFC 7616 3.4.2)."""
+class Algorithm(NamedTuple):
+    """How to hash for one challenge.
+
+    Attributes:
+        name: As it stands in the challenge.
+        hash_name: In hashlib.
+        is_session: Whether it is the ``-sess`` form (RFC 7616 3.4.2).
+    """
 
     name: str
     hash_name: str
@@ -39,6 +45,10 @@ class _Algorithm(NamedTuple):
     def digest(self, data: bytes) -> bytes:
         """Return the hash of `data` in lower-case hex, as all formulas of RFC 7616 use it."""
         return _new_hash(self.hash_name, data).hexdigest().encode()
+
+    def respond(self, ha1: bytes, use: list[bytes], a2: bytes) -> bytes:
+        """Return the response (RFC 7616 3.4.1): `use` is the nonce and what counts its uses."""
+        return self.digest(b":".join([ha1, *use, self.digest(a2)]))
 
 
 def choose_digest(challenges: Iterable[Challenge]) -> Challenge | None:
@@ -81,10 +91,9 @@ def answer_digest(  # noqa: PLR0913
     params = challenge.params
     realm, nonce = _encode(params["realm"]), _encode(params["nonce"])
     ha1 = _hash_a1(algorithm, (_encode(username), realm, _encode(password)), nonce, cnonce.encode())
-    ha2 = algorithm.digest(method + b":" + uri)
     count = b"%08x" % nonce_count
     middle = [count, cnonce.encode(), b"auth"] if _has_qop(challenge) else []
-    response = algorithm.digest(b":".join([ha1, nonce, *middle, ha2]))
+    response = algorithm.respond(ha1, [nonce, *middle], method + b":" + uri)
     fields = [
         *_format_username(algorithm, challenge, username),
         b"realm=" + _quote(realm),
@@ -101,13 +110,13 @@ def answer_digest(  # noqa: PLR0913
     return b"Digest " + b", ".join(fields)
 
 
-def _hash_a1(algorithm: _Algorithm, login: tuple[bytes, bytes, bytes], nonce: bytes, cnonce: bytes) -> bytes:
+def _hash_a1(algorithm: Algorithm, login: tuple[bytes, bytes, bytes], nonce: bytes, cnonce: bytes) -> bytes:
     """Return H(A1) of RFC 7616 3.4.2; `login` is user name, realm and password."""
     plain = algorithm.digest(b":".join(login))
     return algorithm.digest(b":".join([plain, nonce, cnonce])) if algorithm.is_session else plain
 
 
-def _format_username(algorithm: _Algorithm, challenge: Challenge, username: str) -> list[bytes]:
+def _format_username(algorithm: Algorithm, challenge: Challenge, username: str) -> list[bytes]:
     """Return the user name's fields: hashed (RFC 7616 3.4.4), extended (RFC 8187), or as it is."""
     params, encoded = challenge.params, _encode(username)
     if params.get("userhash", "").lower() == "true":
@@ -130,7 +139,7 @@ def _usable_hash(challenge: Challenge) -> str | None:
     return algorithm.name.lower().removesuffix("-sess")
 
 
-def _is_qop_usable(challenge: Challenge, algorithm: _Algorithm) -> bool:
+def _is_qop_usable(challenge: Challenge, algorithm: Algorithm) -> bool:
     """Tell whether ``qop`` offers ``auth``; without any ``qop`` (RFC 2069) there is no -sess form."""
     offered = re.split(r"[,\s]+", challenge.params.get("qop", "").strip().lower())
     return "auth" in offered or (offered == [""] and not algorithm.is_session)
@@ -140,12 +149,16 @@ def _has_qop(challenge: Challenge) -> bool:
     return bool(challenge.params.get("qop", "").strip())
 
 
-def _algorithm_of(challenge: Challenge) -> _Algorithm | None:
-    name = challenge.params.get("algorithm", "MD5").strip()
+def _algorithm_of(challenge: Challenge) -> Algorithm | None:
+    return find_algorithm(challenge.params.get("algorithm", "MD5").strip())
+
+
+def find_algorithm(name: str) -> Algorithm | None:
+    """Return an algorithm by its name in RFC 7616 6.1, in any case; None: not on this computer."""
     hash_name = _HASHES.get(name.lower().removesuffix("-sess"))
     if hash_name is None or not _is_hash_available(hash_name):
         return None
-    return _Algorithm(name, hash_name, name.lower().endswith("-sess"))
+    return Algorithm(name, hash_name, name.lower().endswith("-sess"))
 
 
 def _is_hash_available(hash_name: str) -> bool:

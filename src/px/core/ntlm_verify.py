@@ -20,8 +20,12 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: Numbers of the messages (MS-NLMP 2.2.1).
+NEGOTIATE_TYPE, CHALLENGE_TYPE, AUTHENTICATE_TYPE = 1, 2, 3
+#: 1601-01-01 to 1970-01-01 in units of 100 ns (MS-DTYP 2.3.3).
+FILETIME_OF_EPOCH = 116_444_736_000_000_000
+
 _SIGNATURE = b"NTLMSSP\0"
-_NEGOTIATE_TYPE, _CHALLENGE_TYPE, _AUTHENTICATE_TYPE = 1, 2, 3
 
 # MS-NLMP 2.2.2.5, NEGOTIATE flags.
 _UNICODE = 0x00000001
@@ -90,13 +94,72 @@ class _Authenticate(NamedTuple):
     login: NtlmLogin
 
 
+class NtlmHandshake:
+    """One login of one connection; a challenge is good for one answer.
+
+    Args:
+        target_name: NetBIOS name of who challenges.
+        make_bytes: Returns so many unpredictable bytes.
+        now: Seconds since 1970.
+    """
+
+    def __init__(
+        self, target_name: str, make_bytes: Callable[[int], bytes], now: Callable[[], float]
+    ) -> None:
+        self._target_name = target_name
+        self._make_bytes = make_bytes
+        self._now = now
+        self._negotiate = self._challenge = b""
+
+    def challenge(self, negotiate: bytes) -> bytes:
+        """Return a CHALLENGE for a NEGOTIATE message, whatever came before.
+
+        Raises:
+            NtlmMalformedError: It is none.
+        """
+        flags = parse_negotiate(negotiate).flags
+        timestamp = int(self._now() * 10_000_000) + FILETIME_OF_EPOCH
+        challenge = format_challenge(self._make_bytes(8), self._target_name, timestamp, negotiate_flags=flags)
+        self._negotiate, self._challenge = negotiate, challenge
+        return challenge
+
+    def verify(self, authenticate: bytes, nt_hash_of: Callable[[str, str], bytes | None]) -> NtlmLogin:
+        """Return who logged in by the answer to the last challenge; see `verify_authenticate`.
+
+        Raises:
+            NtlmRefusedError: Nothing is proved, or there was no challenge.
+            NtlmMalformedError: The message is malformed.
+        """
+        negotiate, challenge, self._challenge = self._negotiate, self._challenge, b""
+        if not challenge:
+            raise NtlmRefusedError("a message out of turn")
+        return verify_authenticate(negotiate, challenge, authenticate, nt_hash_of)
+
+    def __repr__(self) -> str:
+        return f"<NtlmHandshake {'challenged' if self._challenge else 'new'}>"
+
+
+def message_type(token: bytes) -> int:
+    """Return the number of an NTLM message (MS-NLMP 2.2.1)."""
+    return int.from_bytes(token[8:12], "little")
+
+
+def read_login(authenticate: bytes) -> NtlmLogin:
+    """Return who an AUTHENTICATE message claims to be from; nothing is verified.
+
+    Raises:
+        NtlmMalformedError: It is none.
+    """
+    return _parse_authenticate(authenticate).login
+
+
 def parse_negotiate(message: bytes) -> NtlmNegotiate:
     """Read a NEGOTIATE message (MS-NLMP 2.2.1.1).
 
     Raises:
         NtlmMalformedError: It is none, or offers neither of NTLM's character sets.
     """
-    _check_header(message, _NEGOTIATE_TYPE, 16)
+    _check_header(message, NEGOTIATE_TYPE, 16)
     flags = _read_uint32(message, 12)
     if not flags & (_UNICODE | _OEM):
         raise NtlmMalformedError("the NEGOTIATE message offers no character set")
@@ -127,7 +190,7 @@ def format_challenge(
     name = target_name.encode("utf-16-le") if is_unicode else target_name.encode()
     info = _format_target_info(target_name, dns_name, timestamp)
     start = 56
-    head = _SIGNATURE + struct.pack("<I", _CHALLENGE_TYPE) + _format_buffer(name, start)
+    head = _SIGNATURE + struct.pack("<I", CHALLENGE_TYPE) + _format_buffer(name, start)
     head += struct.pack("<I", flags) + server_challenge + bytes(8) + _format_buffer(info, start + len(name))
     return head + _VERSION_FIELD + name + info
 
@@ -196,7 +259,7 @@ def upcase_name(name: str) -> str:
 
 
 def _parse_authenticate(message: bytes) -> _Authenticate:
-    _check_header(message, _AUTHENTICATE_TYPE, 64)
+    _check_header(message, AUTHENTICATE_TYPE, 64)
     nt_response, domain, user, workstation, session_key = (
         _read_buffer(message, offset) for offset in (20, 28, 36, 44, 52)
     )
@@ -280,7 +343,7 @@ def _read_flags(info: dict[int, bytes]) -> int:
 
 
 def _server_challenge_of(challenge: bytes) -> bytes:
-    _check_header(challenge, _CHALLENGE_TYPE, 32)
+    _check_header(challenge, CHALLENGE_TYPE, 32)
     return challenge[24:32]
 
 

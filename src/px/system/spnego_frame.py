@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
+from px.core.spnego import format_der
+
 _SPNEGO_OID = bytes.fromhex("06062b0601050502")  # 1.3.6.1.5.5.2
 #: mechTypes with Kerberos alone, 1.2.840.113554.1.2.2 (RFC 4121 1): with one choice nothing is negotiated.
 _MECH_TYPES = bytes.fromhex("a00d300b06092a864886f712010202")
 _APPLICATION_0, _CONTEXT_0, _CONTEXT_2, _SEQUENCE, _OCTET_STRING = 0x60, 0xA0, 0xA2, 0x30, 0x04
 
-#: X.690 8.1.3.5: from this length on, the length itself has a length.
-_LONG_FORM = 0x80
-
 
 def frame_kerberos(token: bytes) -> bytes:
     """Return a NegTokenInit that carries a Kerberos token (RFC 4178 4.2.1, framed as in RFC 2743 3.1)."""
-    mech_token = _format_der(_CONTEXT_2, _format_der(_OCTET_STRING, token))
-    init = _format_der(_CONTEXT_0, _format_der(_SEQUENCE, _MECH_TYPES + mech_token))
-    return _format_der(_APPLICATION_0, _SPNEGO_OID + init)
-
-
-def _format_der(tag: int, content: bytes) -> bytes:
-    """Return a DER element with a definite length (X.690 8.1.3)."""
-    length = len(content)
-    if length < _LONG_FORM:
-        return bytes((tag, length)) + content
-    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((tag, _LONG_FORM | len(octets))) + octets + content
+    mech_token = format_der(_CONTEXT_2, format_der(_OCTET_STRING, token))
+    init = format_der(_CONTEXT_0, format_der(_SEQUENCE, _MECH_TYPES + mech_token))
+    return format_der(_APPLICATION_0, _SPNEGO_OID + init)
