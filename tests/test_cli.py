@@ -94,6 +94,12 @@ def test_help_goes_to_stdout_and_says_where_the_configuration_was_found(cwd):
         ),
         ([], "px: no upstream proxy is known"),
         (["--proxy=h", "--listen=é"], "px: --listen="),
+        (["--proxy=h", "--client_auth=ANYTHING"], "px: --client-auth=ANYTHING: unknown login policy"),
+        (["--proxy=h", "--client_auth=NTLM", "--auth=NONE"], "px: --client_auth=NTLM with --auth=NONE: one"),
+        (
+            ["--proxy=h", "--client_auth=BASIC"],
+            "px: --client_auth=BASIC: there is nothing to check the logins",
+        ),
     ],
     ids=" ".join,
 )

@@ -280,6 +280,25 @@ def test_without_any_proxy_and_noproxy_there_is_nothing_to_do(house):
     assert house.load("--proxy=h").action == "run"
 
 
+@pytest.mark.parametrize("flag", ["--client_username=alice", ""])
+def test_clients_that_have_a_user_but_need_no_login_are_a_warning(house, flag):
+    flags = [flag] if flag else []
+    environ = {} if flag else {"PX_CLIENT_PASSWORD": "pw"}
+    (warning,) = house.load("--proxy=h", *flags, **environ).warnings
+    assert warning == "clients have a user or password, but need no login: give --client_auth=ANY, too"
+    assert house.load("--proxy=h", *flags, "--client_auth=ANY", **environ).warnings == ()
+
+
+def test_how_clients_log_in_is_read_from_px_ini_and_the_environment(house):
+    house.ini("[client]\nclient_auth = NTLM, DIGEST\nclient_username = CORP\\alice\nclient_nosspi = 1\n")
+    settings = house.load("--proxy=h", PX_CLIENT_PASSWORD="geheim").settings
+    assert settings is not None
+    assert str(settings.client_auth) == "NTLM,DIGEST"
+    assert (settings.client_username, settings.client_nosspi) == ("CORP\\alice", True)
+    assert settings.client_password == Secret("geheim")
+    assert "geheim" not in repr(settings)
+
+
 # Precedence
 
 

@@ -40,6 +40,7 @@ from px.routing.health import UpstreamHealth
 from px.routing.router import Router
 from px.stored_passwords import LOAD_SECONDS, add_stored_passwords
 from px.system.channel_bindings import tls_server_end_point
+from px.system.client_logins import make_client_auth
 from px.system.credentials import Keyring
 from px.system.installation import load_installation, state_directory
 from px.system.interfaces import OwnAddresses
@@ -49,11 +50,14 @@ from px.system.tokens import make_token_source
 
 if TYPE_CHECKING:
     from px.config import Settings
+    from px.core.client_auth import ClientAuth
     from px.core.secret import Secret
     from px.core.token_source import TokenSource
 
 #: Threads for KDC and keyring at most; the others are for DNS (SPEC 1, ``threads``).
 MAX_LOGIN_THREADS = 2
+#: Threads for checking the logins of clients: of their own, so that strangers cannot hold up Px's own logins.
+CLIENT_THREADS = 1
 #: A stop that takes longer is announced.
 ANNOUNCE_SECONDS = 0.3
 #: How often it is looked whether a dead upstream is due for a probe.
@@ -80,9 +84,25 @@ def run(settings: Settings, announce: Callable[[str], object]) -> int:
             raise ConfigError(f"--proxy={upstream}: that is where this Px itself listens")
     sockets = open_listening_sockets(addresses, settings.port)
     settings = add_stored_passwords(settings, Keyring(LOAD_SECONDS), announce)
+    load_client_auth(settings)  # what cannot work is said before anybody is served
     with asyncio.Runner() as runner:
         runner.run(_serve_until_stopped(settings, sockets, announce))
     return 0
+
+
+def load_client_auth(settings: Settings) -> ClientAuth | None:
+    """Return how clients log in at this Px; None: they need not.
+
+    Raises:
+        ConfigError: No client could.
+    """
+    return make_client_auth(
+        policy=settings.client_auth,
+        username=settings.client_username,
+        password=settings.client_password,
+        nosspi=settings.client_nosspi,
+        offload=Offload("px-clients", CLIENT_THREADS, settings.socktimeout).run,
+    )
 
 
 async def _serve_until_stopped(
@@ -146,7 +166,9 @@ class Px:
         self._settings = settings
         self._installation = load_installation(state)
         io_loop = IoLoop()
-        name_threads = Offload("px-names", max(1, settings.threads - MAX_LOGIN_THREADS), settings.socktimeout)
+        self._client_auth = load_client_auth(settings)
+        taken = MAX_LOGIN_THREADS + (CLIENT_THREADS if self._client_auth is not None else 0)
+        name_threads = Offload("px-names", max(1, settings.threads - taken), settings.socktimeout)
         self._login_threads = Offload("px-login", MAX_LOGIN_THREADS, settings.socktimeout)
         self._resolver = Resolver(name_threads.run, io_loop.now)
         dialer = Dialer(io_loop, self._resolver, settings.socktimeout)
@@ -179,6 +201,7 @@ class Px:
             idle_seconds=settings.idle,
             logs_in=not settings.auth.is_none,
             is_own=partial(is_px_itself, listening=listening, is_own=is_own),
+            client_auth=self._client_auth,
         )
 
     def _hop_of(self, route: Route) -> Hop:

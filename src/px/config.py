@@ -32,6 +32,11 @@ _NO_PROXY: Final = (
     "give --proxy=HOST:PORT, or --noproxy=0.0.0.0/0 to connect to everything directly"
 )
 
+_TWO_LOGINS: Final = (
+    "with --auth=NONE: one Proxy-Authorization of a client cannot log in at Px and at the upstream, too; "
+    "leave out one of them"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -54,6 +59,10 @@ class Settings:
         auth: Login schemes that may be used.
         password: Password of `username`, from the environment.
         nthash: NT hash of that password, 32 lower-case hexadecimal digits.
+        client_auth: How clients have to log in at Px.
+        client_username: The only user they may be; empty: any that is known.
+        client_nosspi: Whether Windows is not asked about them.
+        client_password: Their password, from the environment.
         threads: Size of the pool for what blocks, 3 or more.
         idle: Seconds a tunnel may be silent; 0: for ever.
         socktimeout: Seconds for look-ups, connects, TLS and login steps.
@@ -81,6 +90,10 @@ class Settings:
     kerberos: bool
     password: Secret | None
     nthash: Secret | None
+    client_auth: AuthPolicy
+    client_username: str
+    client_nosspi: bool
+    client_password: Secret | None
     threads: int
     idle: float
     socktimeout: float
@@ -207,10 +220,14 @@ def _warn_of_outweighed(flags: Mapping[str, Given], outside: Mapping[str, Given]
 def _check_runnable(settings: Settings, warnings: list[str]) -> None:
     if (settings.password or settings.nthash) and not settings.username:
         warnings.append("there is a password or hash but no username: it is not used; give --username, too")
-    if settings.access.warning:
+    if (settings.client_username or settings.client_password) and settings.client_auth.is_none:
+        warnings.append("clients have a user or password, but need no login: give --client_auth=ANY, too")
+    if settings.access.warning and settings.client_auth.is_none:
         warnings.append(settings.access.warning)
     if not settings.proxy and not settings.noproxy:
         raise ConfigError(_NO_PROXY)
+    if settings.auth.is_none and not settings.client_auth.is_none:
+        raise ConfigError(f"--client_auth={settings.client_auth} {_TWO_LOGINS}")
 
 
 def _named_ini(given: Mapping[str, Given], cwd: Path, *, may_be_new: bool) -> Path | None:

@@ -114,10 +114,10 @@ def parse_allow(text: str) -> HostRules:
     return rules
 
 
-def parse_auth(text: str) -> AuthPolicy:
+def parse_auth(text: str, *, is_list_valid: bool = False) -> AuthPolicy:
     """Read the name of a login policy."""
     try:
-        return AuthPolicy.parse(text)
+        return AuthPolicy.parse_list(text) if is_list_valid else AuthPolicy.parse(text)
     except ValueError as error:
         close = closest(text.strip().upper(), POLICY_NAMES)
         raise ValueError(f"{error}; did you mean {close}?" if close else str(error)) from None

@@ -34,9 +34,10 @@ MAX_THREADS: Final = 1000
 
 PROXY: Final = "Proxy"
 LOGIN: Final = "Login"
+CLIENT: Final = "Login of clients"
 SETTINGS: Final = "Settings"
 LOGGING: Final = "Logging"
-GROUPS: Final = (PROXY, LOGIN, SETTINGS, LOGGING)
+GROUPS: Final = (PROXY, LOGIN, CLIENT, SETTINGS, LOGGING)
 
 ACTIONS: Final = (
     Action(
@@ -274,6 +275,56 @@ OPTIONS: Final = (
         valid="32 hexadecimal digits",
         help="NT hash of that password: enough for NTLM. Guard it like the password.",
         parse=parse_nthash,
+        is_flag=False,
+        hides=lambda _: True,
+    ),
+    Option(
+        name="client_auth",
+        group=CLIENT,
+        section="client",
+        key="client_auth",
+        default="NONE",
+        metavar="POLICY",
+        valid="NONE, ANY, ANYSAFE, schemes (NEGOTIATE, KERBEROS, NTLM, DIGEST, BASIC) with commas between "
+        "them, or one with NO, ONLY, SAFENO before it",
+        help="How the programs that use Px have to log in at Px, those on this computer too: NONE (not at "
+        "all), ANY, ANYSAFE (all but Basic), or a comma separated list of NEGOTIATE (Kerberos, NTLM inside), "
+        "KERBEROS, NTLM, DIGEST, BASIC; prefixes as for --auth. Offered is what can be checked: Kerberos "
+        "with a keytab (KRB5_KTNAME), the others with PX_CLIENT_PASSWORD. On Windows, NEGOTIATE and NTLM let "
+        "in the users of Windows.",
+        parse=partial(parse_auth, is_list_valid=True),
+    ),
+    Option(
+        name="client_username",
+        group=CLIENT,
+        section="client",
+        key="client_username",
+        metavar="USER",
+        valid="DOMAIN\\user, user@REALM or user",
+        help="The only user that clients may log in as: DOMAIN\\user, user@REALM or user. Empty: whoever "
+        "knows the clients' password, has a ticket, or is a user of Windows.",
+        parse=parse_username,
+        hides=lambda text: ":" in text,
+    ),
+    Option(
+        name="client_nosspi",
+        group=CLIENT,
+        section="client",
+        key="client_nosspi",
+        default="0",
+        valid="0 or 1",
+        help="Windows: check the clients' logins with PX_CLIENT_PASSWORD only, not by Windows' own users.",
+        parse=parse_boolean,
+        is_boolean=True,
+    ),
+    Option(
+        name="client_password",
+        group=CLIENT,
+        key="client_password",
+        metavar="TEXT",
+        valid="a text",
+        help="Password of --client_username; without that, of every client.",
+        parse=parse_secret,
         is_flag=False,
         hides=lambda _: True,
     ),

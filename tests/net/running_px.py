@@ -24,6 +24,7 @@ from tests.scripted_upstream import PASSWORD, USERNAME, ScriptedUpstream, Wire
 STOP_SECONDS = 0.5
 _PARSERS: dict[str, Callable[[str], object]] = {
     "auth": AuthPolicy.parse,
+    "client_auth": AuthPolicy.parse_list,
     "noproxy": partial(HostRules.parse, names=True),
     "allow": partial(HostRules.parse, names=False),
 }

@@ -7,7 +7,7 @@ import ctypes
 import pytest
 
 from px.core.errors import LoginUnusableError
-from px.system import gssapi
+from px.system import gssapi, gssapi_types
 from px.system.gssapi import Gssapi, GssapiError, load_gssapi
 
 try:
@@ -90,6 +90,6 @@ def test_a_system_without_the_library_is_told_what_to_install(monkeypatch):
 
 
 def test_a_secret_is_overwritten_after_use():
-    given = gssapi._Input(b"secret")
+    given = gssapi_types.Input(b"secret")
     given.wipe()
     assert ctypes.string_at(given.buffer.value, 6) == bytes(6)

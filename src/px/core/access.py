@@ -82,7 +82,9 @@ class Access:
         """What has to be said to who starts Px so; empty for nothing."""
         if not (self._is_reachable and self.allow is not None and self.allow.matches_everything):
             return ""
-        return "everyone who reaches this computer can use your login; limit that with --allow"
+        return (
+            "everyone who reaches this computer can use your login; limit that with --allow or --client_auth"
+        )
 
     @property
     def _is_reachable(self) -> bool:

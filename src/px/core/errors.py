@@ -6,6 +6,7 @@
     ├── ClientError                  the client's doing; nothing was sent upstream
     │   ├── BadRequestError          400, 408, 414, 417, 431, 501, 505: the request breaks RFC 9110/9112
     │   ├── ForbiddenError           403: a rule of Px or of the upstream denies it
+    │   ├── ClientLoginError         407: the client has to log in at Px first
     │   └── LoopError                508: the request would come back to Px
     ├── HopError                     the next hop failed
     │   ├── UnreachableError         no connection: name look-up, connect, TLS
@@ -24,6 +25,8 @@ else the connection is closed and one line is logged.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class PxError(Exception):
     """A failure that a person has to understand.
@@ -38,6 +41,14 @@ class PxError(Exception):
     status = 502
     #: Error type of RFC 9209 2.3 for the Proxy-Status field.
     proxy_status = "proxy_internal_error"
+    #: Fields of the answer besides.
+    fields: Sequence[tuple[bytes, bytes]] = ()
+    #: Whether the request's body was read, so that the client's connection may be kept although it had one.
+    is_body_read = False
+    #: Whether it belongs to the ordinary course of things and is nothing to warn of.
+    is_routine = False
+    #: What the log says in place of the cause: more than the client may know.
+    detail = ""
     #: Reason phrase after "Px: ". npm, pip, apt and wget show no more than that of an answer, so it names
     #: the culprit; without it everybody suspects the site.
     phrase = "internal error"
@@ -78,6 +89,14 @@ class ForbiddenError(ClientError):
 
     phrase = "not allowed"
     status = 403
+    proxy_status = "http_request_denied"
+
+
+class ClientLoginError(ClientError):
+    """The client has to log in at Px, or did so wrongly (RFC 9110 15.5.8)."""
+
+    phrase = "log in at this Px"
+    status = 407
     proxy_status = "http_request_denied"
 
 

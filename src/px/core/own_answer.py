@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from http import HTTPStatus
 
@@ -43,7 +44,7 @@ def format_error(error: PxError, head: RequestHead | None, *, keep_alive: bool) 
     """
     is_page = head is not None and b"text/html" in (head.value(b"accept") or b"")
     body = _format_page(error) if is_page else _format_text(error)
-    fields = [(b"Proxy-Status", _format_proxy_status(error))]
+    fields = [*error.fields, (b"Proxy-Status", _format_proxy_status(error))]
     if error.retry_after is not None:
         fields.append((b"Retry-After", b"%d" % error.retry_after))
     content_type = b"text/html; charset=utf-8" if is_page else b"text/plain; charset=utf-8"
@@ -73,6 +74,12 @@ def format_own(
         b"Connection: " + (b"keep-alive" if keep_alive else b"close"),
     ]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def format_established(fields: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return the answer to a CONNECT whose tunnel is there (RFC 9110 9.3.6)."""
+    lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+    return b"HTTP/1.1 200 Connection established\r\n%b\r\n" % lines
 
 
 def format_trace(head: RequestHead, *, keep_alive: bool) -> bytes:

@@ -11,6 +11,8 @@ from px.core.head import RequestHead, ResponseHead
 from px.net.connection import Connection, Hop
 from px.net.request_body import RequestBody
 
+_SWITCHING_PROTOCOLS = 101
+
 #: Called with each 1xx that is the client's.
 OnInterim = Callable[[ResponseHead], Awaitable[None]]
 
@@ -61,6 +63,12 @@ class Answer:
     upload: asyncio.Task[None] | None = None
     is_through: bool = False
     is_body_held: bool = False
+
+    def opens_tunnel(self, method: bytes) -> bool:
+        """Whether no message but a tunnel follows; `method` is the request's."""
+        if self.head.status == _SWITCHING_PROTOCOLS:
+            return True
+        return method == b"CONNECT" and 200 <= self.head.status < 300  # noqa: PLR2004 - RFC 9110 9.3.6
 
 
 class SentToken(NamedTuple):

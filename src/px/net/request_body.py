@@ -91,6 +91,20 @@ class RequestBody:
             await self._write(stream, await self._read())
             await asyncio.sleep(0)  # tiny chunks, all here already, must not keep others waiting
 
+    async def discard(self, max_bytes: int) -> bool:
+        """Read it away, unless it is longer than that; return whether all of it was read.
+
+        Raises:
+            BrokenStreamError: The client broke.
+            BadRequestError: The body breaks RFC 9112, or the client closed in the middle.
+        """
+        self._kept = None
+        if self._framing.length > max_bytes:
+            return False
+        while not self._reader.is_complete and self._read_bytes <= max_bytes:
+            await self._read()
+        return self._reader.is_complete
+
     async def _read(self) -> bytes:
         self._client.deadline = self._io_loop.now() + STALL_SECONDS
         try:

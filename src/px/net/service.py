@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from px.core.client_auth import ClientAuth
 from px.core.target import Authority
+from px.net.client_door import ClientDoor
 from px.net.io_loop import IoLoop
 from px.net.outbound import Outbound
+from px.net.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Service:
         idle_seconds: How long a tunnel may be silent; 0: for ever.
         logs_in: Whether Px logs in upstream; else (auth=NONE) clients do, end to end.
         is_own: Whether an authority is an address that Px itself listens on.
+        client_auth: How clients log in at Px; None: they need not.
     """
 
     io_loop: IoLoop
@@ -33,3 +37,10 @@ class Service:
     idle_seconds: float
     logs_in: bool
     is_own: Callable[[Authority], bool]
+    client_auth: ClientAuth | None = None
+
+    def open_door(self, client: Stream) -> ClientDoor | None:
+        """Return what has a client log in; None: it need not."""
+        if self.client_auth is None:
+            return None
+        return ClientDoor(client, self.io_loop, self.client_auth)

@@ -2,7 +2,7 @@
 
 A request's life, in `Session._serve`::
 
-    read its head -> answer it here (loop, TRACE and OPTIONS at their last hop)
+    read its head -> have the client log in -> answer it here (loop, TRACE and OPTIONS at their last hop)
       -> `Outbound.send`: route, connection, login -> the answer's head
       -> a tunnel (CONNECT, 101), or the body streams to the client -> connections kept, or closed
 
@@ -28,7 +28,7 @@ from px.core.head import (
     parse_request,
 )
 from px.core.head_format import format_response
-from px.core.own_answer import format_error, format_options, format_trace, max_forwards
+from px.core.own_answer import format_error, format_established, format_options, format_trace, max_forwards
 from px.core.request_log import RequestLog
 from px.core.target import TargetForm
 from px.net.answer_body import AnswerBody
@@ -54,7 +54,6 @@ HANG_UP_STALL_SECONDS = 15.0
 #: How long the end of a request's body may come after the end of its answer.
 LATE_UPLOAD_SECONDS = 1.0
 
-_SWITCHING_PROTOCOLS = 101
 _UNAUTHORIZED = 401
 _DECODED = frozenset((b"transfer-encoding", b"trailer"))
 
@@ -76,6 +75,7 @@ class Session:
         self._service = service
         self._io_loop = service.io_loop
         self._name = name
+        self._door = service.open_door(client)
         self._requests = 0
         self._bound: Connection | None = None
         self._is_answering = False
@@ -83,6 +83,11 @@ class Session:
         self._log = RequestLog(_LOGGER, name)
         #: Whether it waits for a request: nothing is lost when it is closed now.
         self.is_idle = True
+
+    @property
+    def user(self) -> str:
+        """Who sent the request under way, if clients log in; else empty."""
+        return "" if self._door is None else self._door.user
 
     async def run(self) -> None:
         """Serve requests until one side has enough."""
@@ -160,6 +165,8 @@ class Session:
             self._log.debug("%s %s from %s", head.method.decode(), head.authority, self._client.peer)
 
     async def _serve(self, head: RequestHead) -> bool:
+        if self._door is not None:
+            await self._door.admit(head)
         if (own := self._answer_here(head)) is not None:
             return await self._write_own(own, keep=_may_keep(head))
         request = self._make_request(head)
@@ -167,7 +174,7 @@ class Session:
         answer = await self._send(request)
         self._log.debug("%d from %s", answer.head.status, answer.connection.hop.name)
         try:
-            if _opens_tunnel(head, answer.head):
+            if answer.opens_tunnel(head.method):
                 await self._tunnel(head, answer)
                 return False
             keep = await self._pass_answer(request, answer)
@@ -264,7 +271,7 @@ class Session:
     async def _tunnel(self, head: RequestHead, answer: Answer) -> None:
         self._client.deadline = self._io_loop.now() + STALL_SECONDS
         if head.method == b"CONNECT":
-            await self._write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await self._write(format_established(self._door.take_fields() if self._door else ()))
         elif head.upgrade is None:
             raise BadResponseError(
                 f"The {answer.connection.hop.name} switched protocols without being asked."
@@ -314,7 +321,7 @@ class Session:
     def _format_head(self, answer: Answer, *, keep: bool, minor_version: int) -> bytes:
         """Return the answer's head for a client of HTTP/1.`minor_version`."""
         head = answer.head
-        set_fields = []
+        set_fields = self._door.take_fields() if self._door else []
         connection = b"close" if not keep else b"keep-alive" if minor_version == 0 else b""
         if head.status == _UNAUTHORIZED and offers_connection_login(head):
             set_fields.append((b"Proxy-Support", b"Session-Based-Authentication"))  # RFC 4559 6
@@ -361,12 +368,14 @@ class Session:
 
     async def _send_error(self, error: PxError, head: RequestHead | None) -> bool:
         """Answer with the failure; return whether the client may go on."""
-        self._log.warning("%d %s", error.status, error.cause)
+        level = logging.DEBUG if error.is_routine else logging.WARNING
+        self._log.log(level, "%d %s", error.status, error.detail or error.cause)
         is_bound_lost = self._bound is not None and self._bound.stream.is_closed
         keep = (
             head is not None
-            and _may_keep(head)
-            and not (is_bound_lost or isinstance(error, BadRequestError) or head.method == b"CONNECT")
+            and (_may_keep(head) or (error.is_body_read and head.keep_alive))
+            and not (is_bound_lost or isinstance(error, BadRequestError))
+            and not self._may_use_denied_tunnel(head, error.status)
         )
         return await self._write_own(format_error(error, head, keep_alive=keep), keep=keep)
 
@@ -400,9 +409,3 @@ class Session:
 def _may_keep(head: RequestHead) -> bool:
     """Whether a client that gets an answer of Px's own can send another request after it."""
     return head.keep_alive and head.framing.kind is FramingKind.NONE
-
-
-def _opens_tunnel(head: RequestHead, answer: ResponseHead) -> bool:
-    if answer.status == _SWITCHING_PROTOCOLS:
-        return True
-    return head.method == b"CONNECT" and 200 <= answer.status < 300  # noqa: PLR2004 - RFC 9110 9.3.6

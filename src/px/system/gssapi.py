@@ -1,4 +1,4 @@
-"""The system's GSSAPI library through ctypes (RFC 2743, RFC 2744), as far as a client login needs it.
+"""The system's GSSAPI library through ctypes (RFC 2743, RFC 2744), as far as Kerberos logins need it.
 
 Kerberos is asked for by its own mechanism, not through the library's SPNEGO: that one turns every minor
 status into a number of its own (MIT krb5 1.20: "no such service" becomes "cannot find mechanisms to
@@ -10,68 +10,30 @@ Every call may block for as long as a KDC is silent; ctypes lets go of the inter
 from __future__ import annotations
 
 import ctypes
-import os
+import math
 import sys
 import time
 import weakref
-from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_int, c_uint32, c_void_p
 from typing import Any
 
 from px.core.errors import LoginUnusableError
-
-# Apple's headers pack these structures to 2 bytes on Intel, and on Intel only (gssapi.h, "pragma pack").
-_IS_PACKED = sys.platform == "darwin" and os.uname().machine == "x86_64"
-_PACKING = {"_pack_": 2, "_layout_": "ms"} if _IS_PACKED else {}
-
-
-class _Buffer(ctypes.Structure):
-    """gss_buffer_desc, RFC 2744 3.2."""
-
-    vars().update(_PACKING)
-    _fields_ = (("length", c_size_t), ("value", c_void_p))
-
-
-class _Oid(ctypes.Structure):
-    """gss_OID_desc, RFC 2744 3.3."""
-
-    vars().update(_PACKING)
-    _fields_ = (("length", c_uint32), ("elements", c_char_p))
-
-
-class _OidSet(ctypes.Structure):
-    """gss_OID_set_desc, RFC 2744 3.3."""
-
-    vars().update(_PACKING)
-    _fields_ = (("count", c_size_t), ("elements", POINTER(_Oid)))
-
-
-class _ChannelBindings(ctypes.Structure):
-    """gss_channel_bindings_struct, RFC 2744 3.11."""
-
-    vars().update(_PACKING)
-    _fields_ = (
-        ("initiator_address_type", c_uint32),
-        ("initiator_address", _Buffer),
-        ("acceptor_address_type", c_uint32),
-        ("acceptor_address", _Buffer),
-        ("application_data", _Buffer),
-    )
-
-
-def _oid(*encoded: int) -> _Oid:
-    elements = bytes(encoded)
-    return _Oid(len(elements), elements)
-
-
-_KRB5_ARC = (0x2A, 0x86, 0x48, 0x86, 0xF7, 0x12, 0x01, 0x02)  # 1.2.840.113554.1.2
-_KRB5 = _oid(*_KRB5_ARC, 2)  # RFC 4121 1
-_KRB5_SET = _OidSet(1, ctypes.pointer(_KRB5))
-_PRINCIPAL_NAME = _oid(*_KRB5_ARC, 2, 1)  # GSS_KRB5_NT_PRINCIPAL_NAME, RFC 1964 2.1.1
-_ENTERPRISE_NAME = _oid(*_KRB5_ARC, 2, 6)  # GSS_KRB5_NT_ENTERPRISE_NAME of MIT krb5; RFC 6806 5
-_HOSTBASED_SERVICE = _oid(*_KRB5_ARC, 1, 4)  # GSS_C_NT_HOSTBASED_SERVICE, RFC 2744 appendix A
+from px.system.gssapi_types import (
+    ENTERPRISE_NAME,
+    HOSTBASED_SERVICE,
+    KRB5,
+    KRB5_SET,
+    PRINCIPAL_NAME,
+    Bindings,
+    Buffer,
+    Input,
+    Oid,
+    OidSet,
+)
 
 _INDEFINITE = 0xFFFFFFFF
-_INITIATE = 1
+_INITIATE, _ACCEPT = 1, 2
+_ANONYMOUS_FLAG = 64  # GSS_C_ANON_FLAG, RFC 2744 appendix A
 _GSS_CODE, _MECH_CODE = 1, 2
 _ERROR_BITS = 0xFFFF0000  # calling and routine errors, RFC 2744 3.9.1
 _CONTINUE_NEEDED = 1
@@ -87,7 +49,7 @@ _LIBRARIES = {
     "other": ("libgssapi_krb5.so.2", "libgssapi.so.3", "libgssapi.so"),
 }
 _U32P, _VOIDP = POINTER(c_uint32), POINTER(c_void_p)
-_BUFFERP, _OIDP = POINTER(_Buffer), POINTER(_Oid)
+_BUFFERP, _OIDP = POINTER(Buffer), POINTER(Oid)
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "gss_import_name": (_U32P, _BUFFERP, _OIDP, _VOIDP),
     "gss_release_name": (_U32P, _VOIDP),
@@ -95,16 +57,19 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "gss_release_buffer": (_U32P, _BUFFERP),
     "gss_display_status": (_U32P, c_uint32, c_int, _OIDP, _U32P, _BUFFERP),
     "gss_acquire_cred": (
-        _U32P, c_void_p, c_uint32, POINTER(_OidSet), c_int, _VOIDP, c_void_p, _U32P,
+        _U32P, c_void_p, c_uint32, POINTER(OidSet), c_int, _VOIDP, c_void_p, _U32P,
     ),
     "gss_acquire_cred_with_password": (
-        _U32P, c_void_p, _BUFFERP, c_uint32, POINTER(_OidSet), c_int, _VOIDP, c_void_p, _U32P,
+        _U32P, c_void_p, _BUFFERP, c_uint32, POINTER(OidSet), c_int, _VOIDP, c_void_p, _U32P,
     ),
     "gss_inquire_cred": (_U32P, c_void_p, _VOIDP, _U32P, c_void_p, c_void_p),
     "gss_release_cred": (_U32P, _VOIDP),
     "gss_init_sec_context": (
         _U32P, c_void_p, _VOIDP, c_void_p, _OIDP, c_uint32, c_uint32, c_void_p, _BUFFERP, c_void_p,
         _BUFFERP, c_void_p, c_void_p,
+    ),
+    "gss_accept_sec_context": (
+        _U32P, _VOIDP, c_void_p, _BUFFERP, c_void_p, _VOIDP, c_void_p, _BUFFERP, _U32P, c_void_p, c_void_p,
     ),
     "gss_delete_sec_context": (_U32P, _VOIDP, c_void_p),
     "gss_krb5_ccache_name": (_U32P, c_char_p, POINTER(c_char_p)),
@@ -180,12 +145,12 @@ class Gssapi:
 
     def acquire_ticket(self, principal: str = "") -> Credential:
         """Return the credential of a ticket cache: the default one, or the one that holds `principal`."""
-        name = self._import_name(principal, _PRINCIPAL_NAME) if principal else None
+        name = self._import_name(principal, PRINCIPAL_NAME) if principal else None
         handle, seconds = c_void_p(), c_uint32()
         try:
             self._call(
                 "gss_acquire_cred",
-                name, _INDEFINITE, byref(_KRB5_SET), _INITIATE, byref(handle), None, byref(seconds),
+                name, _INDEFINITE, byref(KRB5_SET), _INITIATE, byref(handle), None, byref(seconds),
             )  # fmt: skip
         finally:
             self._release_name(name)
@@ -200,13 +165,13 @@ class Gssapi:
             is_enterprise: `principal` is a name such as a UPN, which a KDC of the default realm resolves
                 (RFC 6806 5).
         """
-        name = self._import_name(principal, _ENTERPRISE_NAME if is_enterprise else _PRINCIPAL_NAME)
-        secret = _Input(password.encode("utf-8", "surrogateescape"))
+        name = self._import_name(principal, ENTERPRISE_NAME if is_enterprise else PRINCIPAL_NAME)
+        secret = Input(password.encode("utf-8", "surrogateescape"))
         handle, seconds = c_void_p(), c_uint32()
         try:
             self._call(
                 "gss_acquire_cred_with_password",
-                name, byref(secret.buffer), _INDEFINITE, byref(_KRB5_SET), _INITIATE, byref(handle), None,
+                name, byref(secret.buffer), _INDEFINITE, byref(KRB5_SET), _INITIATE, byref(handle), None,
                 byref(seconds),
             )  # fmt: skip
         finally:
@@ -220,13 +185,13 @@ class Gssapi:
         Neither mutual authentication nor delegation is asked for: TLS proves who the upstream is, and a
         context without them is complete after one token.
         """
-        name = self._import_name(f"HTTP@{host}", _HOSTBASED_SERVICE)
-        context, token = c_void_p(), _Buffer()
-        bindings = _Bindings(channel_bindings) if channel_bindings else None
+        name = self._import_name(f"HTTP@{host}", HOSTBASED_SERVICE)
+        context, token = c_void_p(), Buffer()
+        bindings = Bindings(channel_bindings) if channel_bindings else None
         try:
             major = self._call(
                 "gss_init_sec_context",
-                credential.handle, byref(context), name, byref(_KRB5), 0, 0,
+                credential.handle, byref(context), name, byref(KRB5), 0, 0,
                 byref(bindings.structure) if bindings else None, None, None, byref(token), None, None,
             )  # fmt: skip
             data = ctypes.string_at(token.value, token.length) if token.value else b""
@@ -237,6 +202,44 @@ class Gssapi:
         if not data or major & _CONTINUE_NEEDED:
             raise GssapiError(major, 0, "the Kerberos library wants more than one token")
         return data
+
+    def acquire_keytab(self, service: str) -> Credential:
+        """Return the credential to accept clients with: the keys of a service, of any host, in the keytab.
+
+        The keytab is that of ``KRB5_KTNAME``, else the system's. Its keys are read anew for each client.
+        """
+        name, handle = self._import_name(service, HOSTBASED_SERVICE), c_void_p()
+        try:
+            self._call(
+                "gss_acquire_cred",
+                name, _INDEFINITE, byref(KRB5_SET), _ACCEPT, byref(handle), None, None,
+            )  # fmt: skip
+        finally:
+            self._release_name(name)
+        return Credential(self._library, handle.value or 0, service, math.inf)
+
+    def accept_token(self, credential: Credential, token: bytes) -> tuple[str, bytes]:
+        """Return the principal that a client's initial token proves (RFC 4121 4.1), and the answer to it.
+
+        The answer is empty unless the client asked for mutual authentication. A token is good once: the
+        library keeps a record of those it has seen, for all processes.
+        """
+        context, name, given, answer, flags = c_void_p(), c_void_p(), Input(token), Buffer(), c_uint32()
+        try:
+            major = self._call(
+                "gss_accept_sec_context",
+                byref(context), credential.handle, byref(given.buffer), None, byref(name), None,
+                byref(answer), byref(flags), None, None,
+            )  # fmt: skip
+            principal = self._display_name(name)
+            data = ctypes.string_at(answer.value, answer.length) if answer.value else b""
+        finally:
+            self._library.gss_release_buffer(byref(c_uint32()), byref(answer))
+            self._library.gss_delete_sec_context(byref(c_uint32()), byref(context), None)
+            self._release_name(name)
+        if major & _CONTINUE_NEEDED or flags.value & _ANONYMOUS_FLAG or not principal:
+            raise GssapiError(major, 0, "a login that is anonymous, or takes more than one token")
+        return principal, data
 
     def _adopt(self, handle: c_void_p, seconds: int) -> Credential:
         """Wrap a fresh handle; `seconds` is what is left of its ticket."""
@@ -252,15 +255,15 @@ class Gssapi:
             self._release_name(name)
         return credential
 
-    def _import_name(self, text: str, kind: _Oid) -> c_void_p:
-        name, given = c_void_p(), _Input(text.encode("utf-8", "surrogateescape"))
+    def _import_name(self, text: str, kind: Oid) -> c_void_p:
+        name, given = c_void_p(), Input(text.encode("utf-8", "surrogateescape"))
         self._call("gss_import_name", byref(given.buffer), byref(kind), byref(name))
         return name
 
     def _display_name(self, name: c_void_p) -> str:
         if name.value is None:
             return ""
-        text = _Buffer()
+        text = Buffer()
         self._call("gss_display_name", name, byref(text), None)
         return self._take_text(text)
 
@@ -268,7 +271,7 @@ class Gssapi:
         if name is not None:
             self._library.gss_release_name(byref(c_uint32()), byref(name))
 
-    def _take_text(self, buffer: _Buffer) -> str:
+    def _take_text(self, buffer: Buffer) -> str:
         data = ctypes.string_at(buffer.value, buffer.length) if buffer.value else b""
         self._library.gss_release_buffer(byref(c_uint32()), byref(buffer))
         return data.rstrip(b"\0").decode("utf-8", "replace")
@@ -295,35 +298,14 @@ class Gssapi:
         texts: list[str] = []
         more = c_uint32()
         while len(texts) < _MAX_STATUS_TEXTS:
-            text = _Buffer()
-            arguments = (byref(c_uint32()), status, kind, byref(_KRB5), byref(more), byref(text))
+            text = Buffer()
+            arguments = (byref(c_uint32()), status, kind, byref(KRB5), byref(more), byref(text))
             failed = self._library.gss_display_status(*arguments)
             if taken := self._take_text(text):
                 texts.append(taken)
             if failed or not more.value:
                 break
         return texts
-
-
-class _Input:
-    """Bytes handed to the library, kept alive beside the buffer that points at them."""
-
-    def __init__(self, data: bytes) -> None:
-        self._memory = ctypes.create_string_buffer(data, len(data) or 1)
-        self.buffer = _Buffer(len(data), ctypes.cast(self._memory, c_void_p))
-
-    def wipe(self) -> None:
-        """Overwrite the bytes."""
-        ctypes.memset(self._memory, 0, len(self._memory))
-
-
-class _Bindings:
-    """Channel bindings without addresses (RFC 5929 4, RFC 4121 4.1.1.2), kept alive with their data."""
-
-    def __init__(self, application_data: bytes) -> None:
-        self._data = _Input(application_data)
-        empty = _Buffer()
-        self.structure = _ChannelBindings(0, empty, 0, empty, self._data.buffer)
 
 
 def load_gssapi(platform: str = sys.platform) -> Gssapi:

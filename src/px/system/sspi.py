@@ -110,7 +110,7 @@ class SspiSession:
 
 def explain_failure(error: Exception, username: str, host: str) -> LoginError:
     """Return what a failed SSPI call means; the Windows error hides in the exception or in its cause."""
-    number = _find_number(error)
+    number = find_number(error)
     if number == _LOGON_DENIED and username:
         return LoginRefusedError(_REFUSED.format(user=username), _MEND_REFUSED)
     if number in _MEANINGS:
@@ -119,7 +119,7 @@ def explain_failure(error: Exception, username: str, host: str) -> LoginError:
     return LoginUnusableError(f"Windows could not make a login token for {host}: {error}")
 
 
-def _find_number(error: BaseException | None) -> int:
+def find_number(error: BaseException | None) -> int:
     """Return the first Windows error number along the chain of causes, unsigned; 0: none."""
     while error is not None:
         number = getattr(error, "winerror", None)
