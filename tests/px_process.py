@@ -137,11 +137,23 @@ class PxProcess:
 
 
 def run_action(
-    directory: Path, *arguments: str, stdin: str = "", environment: dict[str, str] | None = None
+    directory: Path,
+    *arguments: str,
+    stdin: str = "",
+    environment: dict[str, str] | None = None,
+    program: tuple[str, ...] = ("-m", "px"),
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m px`` to its end, in the directory and with the environment of a `PxProcess`."""
+    """Run ``python -m px`` to its end, in the directory and with the environment of a `PxProcess`.
+
+    Args:
+        directory: As for `PxProcess`.
+        arguments: Of Px.
+        stdin: What it can read.
+        environment: As for `PxProcess`.
+        program: What Python is to run instead.
+    """
     return subprocess.run(
-        [sys.executable, "-m", "px", *arguments],
+        [sys.executable, *program, *arguments],
         cwd=directory,
         env={**_clean_environment(directory), **(environment or {})},
         input=stdin,

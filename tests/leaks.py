@@ -1,0 +1,93 @@
+"""Looks for a secret, in every form it may have taken, wherever Px may have left it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from px.core.md4 import nt_hash
+
+_POLL_SECONDS = 0.005
+#: How an NTLM message and a SPNEGO token begin in base64: what they hold can be attacked, or used again.
+_TOKENS = ("TlRMTVNTUA", "Negotiate YI")
+
+
+def forms_of(password: str, *usernames: str) -> dict[str, str]:
+    """Return what shows a password: name of the form -> text to look for.
+
+    Args:
+        password: In clear.
+        usernames: Whose it may be, for the credentials of Basic.
+    """
+    encoded = password.encode()
+    forms = {
+        "password": password,
+        "password as a repr": repr(password)[1:-1],
+        "password of a URL": quote(password, safe=""),
+        "NT hash": nt_hash(password).hex(),
+        "password in UTF-16": password.encode("utf-16-le").hex(),
+        "password in base64": base64.b64encode(encoded).decode().rstrip("="),
+    }
+    for name in usernames:
+        forms[f"Basic credentials of {name}"] = base64.b64encode(f"{name}:{password}".encode()).decode()
+    return forms
+
+
+def check_text(where: str, text: str, forms: dict[str, str]) -> None:
+    """Check that a text holds neither the secret nor a token made of it."""
+    for what, form in forms.items():
+        assert form not in text, f"{what} in {where}"
+        assert form.lower() not in text.lower(), f"{what} in {where}"
+    for token in _TOKENS:
+        assert token not in text, f"a token in {where}"
+
+
+def check_files(directory: Path, forms: dict[str, str]) -> list[Path]:
+    """Check every file below a directory; return them."""
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    for path in files:
+        check_text(str(path), path.read_bytes().decode("utf-8", "replace"), forms)
+    return files
+
+
+class CommandLines:
+    """Collects the command lines of a process and of all below it, as ``ps`` shows them to everybody."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._seen: set[str] = set()
+        self._ends = threading.Event()
+        self._watching = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._watching.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ends.set()
+        self._watching.join()
+
+    @property
+    def text(self) -> str:
+        """All there were."""
+        assert self._seen
+        return "\n".join(self._seen)
+
+    def _watch(self) -> None:
+        while not self._ends.wait(_POLL_SECONDS):
+            self._look(self._pid)
+
+    def _look(self, pid: int) -> None:
+        with contextlib.suppress(OSError):
+            process = Path(f"/proc/{pid}")
+            self._seen.add((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            for thread in (process / "task").iterdir():
+                for child in (thread / "children").read_text().split():
+                    self._look(int(child))
