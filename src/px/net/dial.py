@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Sequence
+from typing import Final
 
 from px.core.errors import ExhaustedError, PxError, UnreachableError
 from px.net.completion_stream import CompletionStream
@@ -17,6 +18,15 @@ from px.net.socket_stream import SocketStream, open_stream
 ATTEMPT_DELAY_SECONDS = 0.25
 #: This computer's own trouble: no descriptor, buffer or memory left.
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+#: What Windows says of an overlapped operation that failed (winerror.h); ``errno`` is EINVAL for each.
+_ERRNO_OF_WINERROR: Final = {
+    64: errno.ECONNRESET,  # ERROR_NETNAME_DELETED
+    121: errno.ETIMEDOUT,  # ERROR_SEM_TIMEOUT
+    1225: errno.ECONNREFUSED,  # ERROR_CONNECTION_REFUSED
+    1231: errno.ENETUNREACH,  # ERROR_NETWORK_UNREACHABLE
+    1232: errno.EHOSTUNREACH,  # ERROR_HOST_UNREACHABLE
+}
 
 
 class Dialer:
@@ -134,4 +144,5 @@ def _say_error(error: OSError) -> str:
         errno.ECONNRESET: "The connection was reset.",
         errno.ETIMEDOUT: "There was no answer.",
     }
-    return said.get(error.errno or 0) or f"The system says: {error.strerror or error}."
+    number = _ERRNO_OF_WINERROR.get(getattr(error, "winerror", None) or 0, error.errno or 0)
+    return said.get(number) or f"The system says: {error.strerror or error}."
