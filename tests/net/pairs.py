@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from typing import TypeVar
+import sys
+from typing import Any
 
 from px.net.completion_stream import CompletionStream
 from px.net.io_loop import IoLoop
 from px.net.socket_stream import SocketStream
-from tests.scripted_upstream import Wire
+from tests.scripted_upstream import Wire, until
 
 StreamKind = type[SocketStream] | type[CompletionStream]
-_Stream = TypeVar("_Stream", SocketStream, CompletionStream)
-KINDS: list[StreamKind] = [SocketStream, CompletionStream]
+#: Of the kinds over sockets, those that this platform's event loop can serve.
+KINDS: list[StreamKind] = [CompletionStream] if sys.platform == "win32" else [SocketStream, CompletionStream]
+#: The kind that Px takes here.
+KIND = KINDS[0]
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
@@ -23,7 +27,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
-def open_pair(kind: type[_Stream], io_loop: IoLoop) -> tuple[_Stream, Wire]:
+def open_pair(io_loop: IoLoop, kind: StreamKind = KIND) -> tuple[SocketStream | CompletionStream, Wire]:
     """A stream and the wire at its other end."""
     near, far = tcp_pair()
     return kind(near, io_loop, "peer"), Wire(far)
@@ -32,3 +36,10 @@ def open_pair(kind: type[_Stream], io_loop: IoLoop) -> tuple[_Stream, Wire]:
 def stall(wire: Wire, size: int = 4096) -> None:
     """Have the kernel take little for a wire that does not read."""
     wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+async def reset_while_it_reads(stream: Any, wire: Wire) -> None:
+    """Reset once the stream receives: Wine 8 reads a reset that came before as an end."""
+    await until(lambda: getattr(stream, "_receiving", None) or getattr(stream, "_is_registered", False))
+    await asyncio.sleep(0)  # what receives may be a task of its own, which has its first turn before this
+    wire.reset()

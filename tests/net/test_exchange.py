@@ -718,7 +718,7 @@ async def test_a_kept_connection_that_died_is_not_used() -> None:
 
     async with ScriptedUpstream(first, second) as upstream, running_px(upstream, **as_user()) as px:
         await px.get(URL)
-        assert px.kept == f"<Pool {{'http://{upstream.authority}': 1}}>"
+        await until(lambda: px.kept == f"<Pool {{'http://{upstream.authority}': 1}}>")
         gone.set()
         await until(lambda: px.kept == "<Pool {}>")
         client = await px.connect()

@@ -44,7 +44,7 @@ async def test_no_more_threads_than_the_limit() -> None:
 
 
 async def test_a_thread_past_its_timeout_no_longer_counts() -> None:
-    lane, release = Offload("lane", 1, 0.05), threading.Event()
+    lane, release = Offload("lane", 1, 0.1), threading.Event()
     for _ in range(3):
         with pytest.raises(TimeoutError):
             await lane.run(release.wait, 5)
@@ -80,7 +80,7 @@ def test_a_thread_that_outlives_its_loop_does_no_harm() -> None:
 
 async def test_calls_that_never_return_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offload, "MAX_LEFT_BEHIND", 2)
-    lane, release = Offload("lane", 1, 0.02), threading.Event()
+    lane, release = Offload("lane", 1, 0.1), threading.Event()
     before = threading.active_count()
     for _ in range(5):
         with pytest.raises(TimeoutError):

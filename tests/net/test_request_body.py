@@ -14,8 +14,8 @@ from px.net import request_body
 from px.net.io_loop import IoLoop
 from px.net.relay import BrokenStreamError
 from px.net.request_body import REPLAY_BYTES, RequestBody
-from px.net.socket_stream import SocketStream
-from tests.net.pairs import open_pair
+from px.net.stream import Stream
+from tests.net.pairs import open_pair, reset_while_it_reads
 from tests.scripted_upstream import Wire
 
 CHUNKED = Framing(FramingKind.CHUNKED)
@@ -23,9 +23,9 @@ CHUNKED = Framing(FramingKind.CHUNKED)
 
 class Bench(NamedTuple):
     io_loop: IoLoop
-    client: SocketStream
+    client: Stream
     from_client: Wire
-    hop: SocketStream
+    hop: Stream
     to_hop: Wire
 
     def body(self, framing: Framing | int) -> RequestBody:
@@ -37,8 +37,8 @@ class Bench(NamedTuple):
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     io_loop = IoLoop()
-    client, from_client = open_pair(SocketStream, io_loop)
-    hop, to_hop = open_pair(SocketStream, io_loop)
+    client, from_client = open_pair(io_loop)
+    hop, to_hop = open_pair(io_loop)
     with from_client, to_hop:
         async with asyncio.timeout(5):
             yield Bench(io_loop, client, from_client, hop, to_hop)
@@ -136,9 +136,10 @@ async def test_a_bad_chunk_is_a_bad_request(bench: Bench) -> None:
 
 
 async def test_the_side_that_broke_is_named(bench: Bench) -> None:
-    bench.from_client.reset()
+    sending = asyncio.create_task(bench.body(10).send_to(bench.hop))
+    await reset_while_it_reads(bench.client, bench.from_client)
     with pytest.raises(BrokenStreamError) as caught:
-        await bench.body(10).send_to(bench.hop)
+        await sending
     assert caught.value.stream is bench.client
 
 

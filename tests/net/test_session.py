@@ -694,15 +694,18 @@ async def test_a_client_that_hangs_up_in_its_body_gets_the_upstream_hung_up() ->
 
 
 async def test_a_bad_chunk_after_a_good_one_is_400_and_the_upstream_is_hung_up() -> None:
+    got_chunk = asyncio.Event()
+
     async def script(wire: Wire) -> None:
         await wire.read_head()
         await wire.expect(b"3\r\nabc\r\n")
+        got_chunk.set()
         await wire.expect_cut()
 
     async with ScriptedUpstream(script) as upstream, running_px(upstream, auth="NONE") as px:
         client = await px.connect()
         await client.send(get(URL, b"Transfer-Encoding: chunked", method=b"POST") + b"3\r\nabc\r\n")
-        await asyncio.sleep(0.02)
+        await got_chunk.wait()
         await client.send(b"nonsense\r\n")
         head, _ = await client.read_answer()
         assert b" 400 " in head

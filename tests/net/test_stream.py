@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from px.net.completion_stream import CompletionStream
+from px.net.completion_stream import FIRST_READ_BYTES, CompletionStream
 from px.net.io_loop import IoLoop
-from px.net.socket_stream import SocketStream, open_stream
-from tests.net.pairs import KINDS, StreamKind, open_pair, stall, tcp_pair
+from px.net.socket_stream import open_stream
+from px.net.stream import READ_BYTES
+from tests.net.pairs import KIND, KINDS, StreamKind, open_pair, reset_while_it_reads, stall, tcp_pair
 from tests.scripted_upstream import Wire, until
 
 Pair = tuple[Any, Wire]
@@ -21,7 +23,7 @@ Pair = tuple[Any, Wire]
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
 async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     kind: StreamKind = request.param
-    stream, wire = open_pair(kind, IoLoop())  # type: ignore[type-var]  # one of the two
+    stream, wire = open_pair(IoLoop(), kind)
     with wire:
         async with asyncio.timeout(5):
             yield stream, wire
@@ -147,9 +149,10 @@ async def test_a_half_closed_stream_still_reads(pair: Pair) -> None:
 
 async def test_a_reset_is_an_error(pair: Pair) -> None:
     stream, wire = pair
-    wire.reset()
+    reading = asyncio.create_task(stream.read())
+    await reset_while_it_reads(stream, wire)
     with pytest.raises(ConnectionResetError):
-        await stream.read()
+        await reading
 
 
 async def test_a_watched_idle_stream_reports_input_once_and_keeps_it(pair: Pair) -> None:
@@ -188,6 +191,21 @@ async def test_a_watched_idle_stream_reports_a_reset_as_its_end(pair: Pair) -> N
     assert reports == [True]
 
 
+async def test_input_is_reported_while_a_write_waits(pair: Pair) -> None:
+    stream, wire = pair
+    reports: list[bool] = []
+    writing = asyncio.create_task(stream.write(bytes(20_000_000)))
+    stream.on_idle_input = lambda: reports.append(stream.has_ended())
+    stream.watch_idle()
+    await asyncio.sleep(0)
+    wire.half_close()
+    await until(lambda: bool(reports))
+    assert reports == [True]
+    assert not writing.done()
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+
+
 async def test_watching_a_stream_with_unread_bytes_reports_at_once(pair: Pair) -> None:
     stream, _ = pair
     reports: list[bool] = []
@@ -203,6 +221,37 @@ async def test_a_stream_that_is_open_has_not_ended(pair: Pair) -> None:
     await wire.send(b"abc")
     await asyncio.sleep(0.01)
     assert not stream.has_ended()
+
+
+async def test_a_stream_with_something_to_read_is_not_quiet(pair: Pair) -> None:
+    stream, wire = pair
+    assert stream.is_quiet()
+    await wire.send(b"abc")
+    await until(lambda: not stream.is_quiet())
+    assert await stream.read() == b"abc"
+    assert stream.is_quiet()
+    wire.half_close()
+    await until(lambda: not stream.is_quiet())
+    assert stream.has_ended()
+
+
+async def test_a_read_under_way_costs_little_memory_until_much_comes() -> None:
+    stream, wire = open_pair(IoLoop(), CompletionStream)
+    data = bytes(2_000_000)
+    tracemalloc.start()
+    with wire:
+        reading = asyncio.create_task(stream.read())
+        await asyncio.sleep(0.01)
+        assert tracemalloc.get_traced_memory()[1] < READ_BYTES / 4
+        tracemalloc.stop()
+        sending = asyncio.create_task(wire.send(data))
+        pieces = [await reading]
+        while sum(map(len, pieces)) < len(data):
+            pieces.append(await stream.read())
+        await sending
+        assert max(map(len, pieces)) > FIRST_READ_BYTES
+        stream.close()
+        await asyncio.sleep(0)
 
 
 async def test_a_read_after_a_watch_gets_the_bytes(pair: Pair) -> None:
@@ -246,7 +295,7 @@ async def test_the_kind_fits_the_loop() -> None:
     near, far = tcp_pair()
     with far:
         stream = open_stream(near, IoLoop(), "127.0.0.1:9")
-        assert isinstance(stream, SocketStream)
+        assert isinstance(stream, KIND)
         assert stream.peer == "127.0.0.1:9"
         stream.close()
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import ssl
-import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from px.core.errors import UnreachableError
 from px.net.io_loop import IoLoop
 from px.net.relay import relay
-from px.net.socket_stream import SocketStream
+from px.net.socket_stream import open_stream
 from px.net.tls import TlsStream, make_tls_context, open_tls
 from tests.net.pairs import open_pair, tcp_pair
 from tests.net.running_px import as_user, connect, get, running_px
@@ -36,29 +42,13 @@ class Authority:
     def __init__(self, directory: Path) -> None:
         self.ca_file = directory / "ca.pem"
         self.server_file = directory / "server.pem"
-        self._make(directory)
-
-    def _make(self, directory: Path) -> None:
-        new = [
-            "openssl",
-            "req",
-            "-x509",
-            "-nodes",
-            "-days",
-            "2",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-        ]
-        authority = ["-subj", "/CN=Test authority", "-addext", "keyUsage=critical,keyCertSign"]
-        ca_key, key = directory / "ca.key", directory / "server.key"
-        _run([*new, *authority, "-keyout", str(ca_key), "-out", str(self.ca_file)])
-        names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-        leaf = ["-subj", "/CN=upstream", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE"]
-        signing = ["-CA", str(self.ca_file), "-CAkey", str(ca_key)]
-        _run([*new, *leaf, *signing, "-keyout", str(key), "-out", str(self.server_file)])
-        self.server_file.write_text(self.server_file.read_text() + key.read_text())
+        ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        ca = _certificate("Test authority", "Test authority", ca_key).add_extension(_SIGNS, critical=True)
+        ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        leaf = _certificate("upstream", "Test authority", key).add_extension(_NAMES, critical=False)
+        leaf = leaf.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        self.ca_file.write_bytes(_format(ca.sign(ca_key, SHA256())))
+        self.server_file.write_bytes(_format(leaf.sign(ca_key, SHA256())) + _format_key(key))
 
     def server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -71,8 +61,40 @@ class Authority:
         return b"tls-server-end-point:" + hashlib.sha256(der).digest()
 
 
-def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+_NAMES = x509.SubjectAlternativeName(
+    [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
+)
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+def _certificate(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return x509.CertificateBuilder(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]),
+        key.public_key(),
+        x509.random_serial_number(),
+        now - timedelta(hours=1),
+        now + timedelta(days=1),
+    )
+
+
+def _format(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def _format_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +113,7 @@ class Server:
 
     def __init__(self, authority: Authority) -> None:
         near, self._far = tcp_pair()
-        self.stream = SocketStream(near, IoLoop(), "127.0.0.1:9")
+        self.stream = open_stream(near, IoLoop(), "127.0.0.1:9")
         self._context = authority.server_context()
         self.sock: ssl.SSLSocket | None = None
 
@@ -208,7 +230,7 @@ async def test_a_tunnel_through_tls_stays_half_open(server: Any) -> None:
     far = server()
     tls = await far.open()
     io_loop = IoLoop()
-    client, wire = open_pair(SocketStream, io_loop)
+    client, wire = open_pair(io_loop)
     with wire:
         relaying = asyncio.create_task(relay(client, tls, io_loop, 30))
         data = bytes(1_000_000)
@@ -272,7 +294,7 @@ async def test_a_certificate_for_another_name_is_refused(trusted: Authority) -> 
 
 async def test_an_upstream_that_does_not_speak_tls_is_told_apart() -> None:
     near, far = tcp_pair()
-    stream = SocketStream(near, IoLoop(), "127.0.0.1:9")
+    stream = open_stream(near, IoLoop(), "127.0.0.1:9")
     with Wire(far) as wire:
         await wire.send(b"HTTP/1.1 400 Bad\r\n\r\n")
         with pytest.raises(UnreachableError, match="No TLS with") as caught:
@@ -283,7 +305,7 @@ async def test_an_upstream_that_does_not_speak_tls_is_told_apart() -> None:
 
 async def test_a_silent_handshake_ends() -> None:
     near, far = tcp_pair()
-    stream = SocketStream(near, IoLoop(), "127.0.0.1:9")
+    stream = open_stream(near, IoLoop(), "127.0.0.1:9")
     with far, pytest.raises(UnreachableError, match="did not finish the TLS handshake"):
         await open_tls(stream, make_tls_context(), "127.0.0.1", 0.05)
     stream.close()

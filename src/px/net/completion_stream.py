@@ -8,6 +8,9 @@ import socket
 from px.net.io_loop import IoLoop
 from px.net.stream import READ_BYTES, OwnedSocket, closed_here, timed_out
 
+#: A receive under way owns its memory, and most wait for little: so much until more has come at once.
+FIRST_READ_BYTES = 16 * 1024
+
 
 class CompletionStream(OwnedSocket):
     """A stream on a loop that completes operations (Windows Proactor).
@@ -16,11 +19,14 @@ class CompletionStream(OwnedSocket):
     the next read takes its result. That is also how an idle connection's end is noticed.
     """
 
-    __slots__ = ("_receiving", "_waiting")
+    __slots__ = ("_is_reading", "_read_bytes", "_receiving", "_sending", "_waiting")
 
     def __init__(self, sock: socket.socket, io_loop: IoLoop, peer: str = "") -> None:
         super().__init__(sock, io_loop, peer)
+        self._read_bytes = FIRST_READ_BYTES
+        self._is_reading = False
         self._receiving: asyncio.Task[bytes] | None = None
+        self._sending: asyncio.Task[None] | None = None
         self._waiting: set[asyncio.Future[object]] = set()
         io_loop.watch(self)
 
@@ -33,7 +39,11 @@ class CompletionStream(OwnedSocket):
         if self.is_closed:
             raise closed_here()
         receiving = self._begin_receiving()
-        await self._wait_for(receiving)
+        self._is_reading = True
+        try:
+            await self._wait_for(receiving)
+        finally:
+            self._is_reading = False
         self._receiving = None
         try:
             data = receiving.result()
@@ -50,10 +60,14 @@ class CompletionStream(OwnedSocket):
 
     async def _receive(self) -> bytes:
         try:
-            data = await self._loop.sock_recv(self.sock, READ_BYTES)
+            data = await self._loop.sock_recv(self.sock, self._read_bytes)
         finally:
-            if not self._waiting:
+            if not self._is_reading:
                 self._loop.call_soon(self._report_idle_input)
+        if len(data) == self._read_bytes:
+            self._read_bytes = READ_BYTES
+        elif len(data) < FIRST_READ_BYTES:
+            self._read_bytes = FIRST_READ_BYTES
         return data
 
     async def _wait_for(self, operation: asyncio.Task[bytes] | asyncio.Task[None]) -> None:
@@ -74,14 +88,19 @@ class CompletionStream(OwnedSocket):
 
     async def write(self, data: bytes | memoryview) -> None:
         """Return when the kernel has taken all of it. See `Stream.write`."""
-        if self.is_closed:
-            raise closed_here()
-        sending = self._loop.create_task(self._loop.sock_sendall(self.sock, data))
+        sent = self.write_now(data)
+        if sent < len(data):
+            await self._send_rest(memoryview(data)[sent:])
+
+    async def _send_rest(self, data: memoryview) -> None:
+        sending = self._sending = self._loop.create_task(self._loop.sock_sendall(self.sock, data))
         try:
             await self._wait_for(sending)
         except BaseException:
-            sending.cancel()
+            _give_up(sending)
             raise
+        finally:
+            self._sending = None
         sending.result()
 
     async def write_eof(self) -> None:
@@ -97,7 +116,9 @@ class CompletionStream(OwnedSocket):
 
     def is_quiet(self) -> bool:
         """Whether there is nothing to read. See `Stream.is_quiet`."""
-        return not (self._unread or self._ended or (self._receiving is not None and self._receiving.done()))
+        if self._unread or self._ended:
+            return False
+        return self._peek() is None if self._receiving is None else not self._receiving.done()
 
     def receive_now(self) -> bytes:
         """Return what has come, without waiting; empty for nothing yet, and for the end (see `has_ended`)."""
@@ -115,7 +136,9 @@ class CompletionStream(OwnedSocket):
         if self._unread or self._ended:
             return not self._unread
         receiving = self._receiving
-        if receiving is None or not receiving.done() or receiving.cancelled():
+        if receiving is None:
+            return self._peek() == b""
+        if not receiving.done() or receiving.cancelled():
             return False
         return receiving.exception() is not None or not receiving.result()
 
@@ -135,14 +158,14 @@ class CompletionStream(OwnedSocket):
         self.is_closed = True
         self._io_loop.unwatch(self)
         self.on_idle_input = None
-        if self._receiving is not None:
-            self._receiving.cancel()
-            self._receiving.add_done_callback(_consume_result)
+        for operation in (self._receiving, self._sending):  # while its handle is still this socket's
+            if operation is not None:
+                _give_up(operation)
         self.sock.close()
         self._wake_with(closed_here())
 
 
-def _consume_result(task: asyncio.Task[bytes]) -> None:
-    """Nobody reads any more: an error of the last receive is no news."""
-    if not task.cancelled():
-        task.exception()
+def _give_up(operation: asyncio.Task[bytes] | asyncio.Task[None]) -> None:
+    """Cancel an operation that nobody waits for any more: an error of it is no news."""
+    operation.cancel()
+    operation.add_done_callback(lambda task: task.cancelled() or task.exception())

@@ -92,19 +92,6 @@ class SocketStream(OwnedSocket):
             await self._wait_writable()
             rest = rest[self.write_now(rest) :]
 
-    def write_now(self, data: bytes | memoryview) -> int:
-        """Send what the kernel takes without waiting; return the number of bytes taken.
-
-        Raises:
-            OSError: The connection broke.
-        """
-        if self.is_closed:
-            raise closed_here()
-        try:
-            return self.sock.send(data)
-        except (BlockingIOError, InterruptedError):
-            return 0
-
     async def _wait_writable(self) -> None:
         if self.is_closed:
             raise closed_here()
@@ -141,15 +128,6 @@ class SocketStream(OwnedSocket):
         if self._unread or self._ended:
             return not self._unread
         return self._peek() == b""
-
-    def _peek(self) -> bytes | None:
-        """Return the next byte, which stays there; empty at the end, or when broken; None for nothing yet."""
-        try:
-            return self.sock.recv(1, socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            return None
-        except OSError:
-            return b""
 
     def receive_now(self) -> bytes:
         """Return what has come, without waiting; empty for nothing yet, and for the end (see `has_ended`)."""

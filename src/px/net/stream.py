@@ -123,6 +123,28 @@ class OwnedSocket:
         data, self._unread = self._unread, b""
         return data
 
+    def write_now(self, data: bytes | memoryview) -> int:
+        """Send what the kernel takes without waiting; return the number of bytes taken.
+
+        Raises:
+            OSError: The connection broke.
+        """
+        if self.is_closed:
+            raise closed_here()
+        try:
+            return self.sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+    def _peek(self) -> bytes | None:
+        """Return the next byte, which stays there; empty at the end, or when broken; None for nothing yet."""
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            return b""
+
     def shut_down_writing(self) -> None:
         """Send the end of the stream, without waiting."""
         with contextlib.suppress(OSError):  # the peer may have gone: reading tells
