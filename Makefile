@@ -1,10 +1,10 @@
-# make demo | check | test | cover | docs | clean; see CONTRIBUTING.md
+# make demo | check | test | test-windows | cover | docs | clean; see CONTRIBUTING.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
-.PHONY: help demo check test lint types imports unit-newer system-packages cover docs clean
+.PHONY: help demo check test test-windows lint types imports unit-newer system-packages cover docs clean
 
 help:
 	@sed -n '1s/^# //p' Makefile
@@ -17,6 +17,7 @@ check: lint types imports
 test: system-packages check
 	$(BIN)/python -m pytest
 	$(MAKE) --no-print-directory unit-newer
+	$(MAKE) --no-print-directory test-windows
 
 lint: $(VENV)/dev-installed
 	$(BIN)/ruff check .
@@ -33,6 +34,10 @@ imports: $(VENV)/dev-installed
 # The tests that need no system packages, on every Python newer than that of .venv.
 unit-newer: $(VENV)/dev-installed
 	scripts/test_newer_pythons.sh $(BIN)/python
+
+# The same tests, on a Windows Python under Wine.
+test-windows: $(VENV)/dev-installed
+	scripts/test_under_wine.sh $(BIN)/python .venv-wine
 
 # What the corporate network in a box is made of: Squid, Samba, a KDC.
 system-packages:

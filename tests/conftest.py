@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from px.log import close_log
-from tests.corpnet.fixtures import corporate_network
+from tests.windows import UNDER_WINE
 
-__all__ = ["corporate_network"]
+if UNDER_WINE:  # where all is slow, and what hypothesis looks at is the same code as elsewhere
+    settings.register_profile(
+        "wine", deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("wine")
+
+if sys.platform == "win32":  # Squid, Samba and a KDC run on Linux only
+    collect_ignore = ["clients", "corpnet", "e2e", "system/test_tokens_at_squid.py", "test_corpnet.py"]
+else:
+    from tests.corpnet.fixtures import corporate_network
+
+    __all__ = ["corporate_network"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def no_px_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out."""
     for name in list(os.environ):
-        if name.startswith("PX_"):
+        if name.startswith(("PX_", "SSL_CERT_")):
             monkeypatch.delenv(name)
 
 

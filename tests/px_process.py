@@ -16,6 +16,8 @@ from typing import Self
 DEFAULT_PORT = 3128
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
+#: What a Px that is sent SIGTERM ends with: Windows has no signals, and ends it on the spot.
+STOPPED_CODE = 1 if sys.platform == "win32" else 0
 
 
 class PxProcess:
@@ -96,7 +98,7 @@ class PxProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         code = self.stop()
-        assert code == 0, f"Px ended with {code}:\n{self.output}"
+        assert code == STOPPED_CODE, f"Px ended with {code}:\n{self.output}"
         assert "Traceback" not in self.output, self.output
 
     def stop(self) -> int:
@@ -186,6 +188,8 @@ def _clean_environment(directory: Path) -> dict[str, str]:
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_STATE_HOME": str(home / "state"),
+        "WIN_PD_OVERRIDE_APPDATA": str(home / "config"),
+        "WIN_PD_OVERRIDE_LOCAL_APPDATA": str(home / "state"),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "error",
         "PYTHONPATH": str(Path(__file__).parents[1] / "src"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.corpnet.packages import INSTALL_SCRIPT
+from tests.corpnet.system_programs import INSTALL_SCRIPT
 
 NAME = "org.freedesktop.secrets"
 _PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")

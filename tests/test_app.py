@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -113,6 +114,7 @@ async def test_px_as_its_own_upstream_is_refused_at_the_start() -> None:
         app.run(settings, print)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that end a program gently")
 def test_a_second_signal_ends_what_is_under_way(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as origin,

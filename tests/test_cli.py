@@ -28,7 +28,7 @@ def run_px(
     return subprocess.run(
         [sys.executable, *program, *argv],
         cwd=cwd,
-        env={**clean, **home, "PYTHONPATH": str(ROOT / "src"), **environ},
+        env={**clean, **home, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8", **environ},
         capture_output=True,
         text=True,
         encoding="utf-8",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -138,7 +139,7 @@ def differences(one: Settings, other: Settings) -> set[str]:
 
 
 def test_a_new_file_has_every_key_with_what_was_given_or_its_default(house):
-    text = house.save("--proxy=a:1,b", "--idle", "7")
+    text = house.save("--proxy=a:1,b", "--idle", "7").replace(os.linesep, "\n")
     for option in SAVED:
         if option.section:
             value = {"proxy": "a:1,b", "idle": "7"}.get(option.name, option.default)

@@ -17,6 +17,7 @@ import pytest
 from px import demo
 from px.core.md4 import nt_hash
 from px.demo_upstream import DemoUpstream, Message
+from tests.windows import not_under_wine
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -86,6 +87,7 @@ def test_the_demo_shows_a_407_without_px_and_a_200_through_it(home):
     assert "px --proxy=proxy.corp.example:8080" in done.stdout
 
 
+@not_under_wine("a Python takes seconds to start")
 def test_the_demo_ends_by_itself_soon(home):
     run_demo(home)
     began = time.monotonic()
@@ -182,6 +184,7 @@ def test_a_narrow_terminal_gets_explanations_on_lines_of_their_own(home):
     assert "     Px -> proxy   GET, NTLM TlRMTVNTUAAD...\n                   (the proof)\n" in out
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
 def test_a_reader_that_goes_away_is_no_error(home):
     command = f'"{sys.executable}" -m px --demo | head -1; exit "${{PIPESTATUS[0]}}"'
     done = subprocess.run(

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.corpnet.processes import SYSTEM_PATH
+from tests.corpnet.system_programs import SYSTEM_PATH
 
 PREFIX = "/git"
 

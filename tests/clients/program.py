@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.corpnet.packages import INSTALL_SCRIPT
-from tests.corpnet.processes import SYSTEM_PATH
+from tests.corpnet.system_programs import INSTALL_SCRIPT, SYSTEM_PATH
 
 DEADLINE_SECONDS = 40.0
 

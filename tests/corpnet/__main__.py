@@ -11,8 +11,9 @@ import sys
 import time
 
 from .network import CorporateNetwork
-from .packages import INSTALL_SCRIPT, missing_packages
+from .packages import missing_packages
 from .selftest import run_selftest
+from .system_programs import INSTALL_SCRIPT
 
 
 def _up() -> int:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from .network import CorporateNetwork
-from .packages import INSTALL_SCRIPT, missing_packages
+from .packages import missing_packages
+from .system_programs import INSTALL_SCRIPT
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 # Installs what the corporate network and its tests need; Debian 12, and as well as
 # it goes Debian 13 and Ubuntu 24.04, where some packages do not exist by that name.
 # Services are not started. Does nothing when everything is there.
+#   install_packages.sh [PACKAGE...]    these packages in place of those
 set -eu
 
 packages='krb5-kdc krb5-admin-server krb5-user squid-openssl
@@ -10,6 +11,7 @@ packages='krb5-kdc krb5-admin-server krb5-user squid-openssl
   dbus gnome-keyring'
 # Installed only if the command is missing: it may well come from elsewhere.
 commands='chromium git curl wget node:nodejs npm fish ip:iproute2'
+if [ $# -gt 0 ]; then packages=$* commands=; fi
 policy=/usr/sbin/policy-rc.d
 
 as_root() {

@@ -7,7 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .processes import SYSTEM_PATH, NetworkError
+from .processes import NetworkError
+from .system_programs import SYSTEM_PATH
 
 PROXY_NAMES = ("proxy.test", "localhost")
 

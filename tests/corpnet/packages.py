@@ -6,11 +6,9 @@ import ctypes.util
 import shutil
 from pathlib import Path
 
-from .processes import SYSTEM_PATH
 from .samba_ad import SYSTEM_PYTHON
 from .squid import HELPERS
-
-INSTALL_SCRIPT = "tests/corpnet/install_packages.sh"
+from .system_programs import SYSTEM_PATH
 
 _COMMANDS = (
     "curl",

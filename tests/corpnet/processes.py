@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from .launcher import remove_traces
+from .system_programs import SYSTEM_PATH
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
-SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 _PREFIX = "corpnet-"
 _MARK = "CORPNET_DIRECTORY"

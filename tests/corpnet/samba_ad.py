@@ -13,13 +13,8 @@ from pathlib import Path
 
 from .kerberos import PROXY_NAMES, Realm, User
 from .ports import accepts_connections, reserved_ports
-from .processes import (
-    SYSTEM_PATH,
-    NetworkError,
-    Processes,
-    give_to_server_user,
-    server_user,
-)
+from .processes import NetworkError, Processes, give_to_server_user, server_user
+from .system_programs import SYSTEM_PATH
 
 DOMAIN = "ADTEST"
 LOCKOUT_THRESHOLD = 20

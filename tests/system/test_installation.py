@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ def test_the_values_are_random_and_stay_the_same(tmp_path: Path) -> None:
     assert first.mark_salt.hex() not in repr(first)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 def test_only_the_user_can_read_them(tmp_path: Path) -> None:
     load_installation(tmp_path / "a")
     assert (tmp_path / "a" / "installation.json").stat().st_mode & 0o077 == 0
@@ -40,4 +42,5 @@ def test_a_directory_that_cannot_be_written_still_gives_values(tmp_path: Path) -
 
 def test_the_state_directory_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(tmp_path))
     assert state_directory() == tmp_path / "px"

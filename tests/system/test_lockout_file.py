@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ def test_what_is_saved_is_loaded_by_the_next_process(tmp_path: Path) -> None:
     assert "records=0" in repr(LockoutFile(path))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 def test_only_the_user_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "new" / "lockout.json"
     LockoutFile(path).save_record("me", {})
