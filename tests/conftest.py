@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,6 +27,9 @@ else:
     from tests.corpnet.fixtures import corporate_network
 
     __all__ = ["corporate_network"]
+
+#: The user who owns nothing.
+NOBODY = 65534
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,3 +54,18 @@ def px_logging() -> Iterator[logging.Logger]:
     close_log()
     logging.getLogger("px").setLevel(logging.NOTSET)
     logging.getLogger("px").propagate = True
+
+
+@pytest.fixture
+def ordinary_user() -> Iterator[Path]:
+    """Be no root for a while, whom no permission stops, and give a directory of one's own."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        if sys.platform != "linux" or os.getuid() != 0:
+            yield Path(directory)
+            return
+        os.chown(directory, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, 0)
+        try:
+            yield Path(directory)
+        finally:
+            os.setresuid(0, 0, 0)

@@ -83,6 +83,12 @@ def test_help_goes_to_stdout_and_says_where_the_configuration_was_found(cwd):
     assert f"px.ini in use: {cwd / 'px.ini'}" in done.stdout
 
 
+def test_help_about_nothing_is_an_error(cwd):
+    done = run_px("--help=noproxi", cwd=cwd)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "px: --help=noproxi: there is nothing about that; did you mean --help=noproxy?\n"
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -278,3 +284,9 @@ def test_without_a_keyring_one_line_says_what_else_would_do(cwd):
     (line,) = done.stderr.splitlines()
     for way in ("gnome-keyring", "KWallet", "PX_PASSWORD", "PX_NTHASH", "px --hash"):
         assert way in line
+
+
+def test_a_path_that_the_terminal_cannot_show_is_no_crash(cwd):
+    done = run_px("--config=\N{SNOWMAN}.ini", "--save", cwd=cwd, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\\u2603.ini\n")

@@ -16,6 +16,7 @@ SETTINGS = {
     "config",
     "config_files",
     "config_sources",
+    "help_text",
     "ini_text",
     "log",
     "option",

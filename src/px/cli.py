@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -25,6 +26,8 @@ EXIT_INTERRUPTED: Final = 130
 
 def main() -> NoReturn:
     """Run Px with the arguments of the process and exit."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may have what the terminal has not
     sys.exit(run_command(sys.argv[1:]))
 
 
@@ -59,9 +62,9 @@ def _print_version(_: Invocation | None = None) -> int:
 
 
 def _print_help(invocation: Invocation) -> int:
-    from px.options_text import format_help  # noqa: PLC0415
+    from px.help_text import format_help  # noqa: PLC0415
 
-    return _answer(format_help(invocation.config_file))
+    return _answer(format_help(invocation.config_file, invocation.action_value))
 
 
 def _answer(text: str) -> int:

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from px.config_files import DOTENV_NAME, choose_new_ini, find_ini, find_trusted, missing_certificates
-from px.config_sources import CommandLine, Given, read_arguments, read_dotenv, read_environment, read_ini
+from px.config_sources import (
+    CommandLine,
+    Given,
+    find_help_topic,
+    read_arguments,
+    read_dotenv,
+    read_environment,
+    read_ini,
+)
 from px.core.access import Access
 from px.core.auth_policy import AuthPolicy
 from px.core.hostrules import HostRules
@@ -150,8 +158,9 @@ def load_settings(
     Raises:
         ConfigError: Something cannot be used; one line that says what, where and what would be valid.
     """
-    if any(argument.lower() in {"-h", "--help"} for argument in argv):
-        return Invocation("help", None, config_file=find_ini(cwd, config_dirs, []))
+    topic = find_help_topic(argv)
+    if topic is not None:
+        return Invocation("help", None, config_file=find_ini(cwd, config_dirs, []), action_value=topic)
     command_line = read_arguments(argv)
     action = command_line.action
     if action is not None and action.reads in {"nothing", "flags"}:

@@ -109,6 +109,18 @@ def read_arguments(argv: Sequence[str]) -> CommandLine:
     return CommandLine(action, given, action_value, frozenset(switches))
 
 
+def find_help_topic(argv: Sequence[str]) -> str | None:
+    """Return what help is wanted about, empty for all in short; None: no help is wanted.
+
+    Help wins over everything else, right or wrong. Its topic stands after ``=``, or is the next argument.
+    """
+    for argument, following in zip(argv, [*argv[1:], ""], strict=False):
+        name, equals, topic = argument.partition("=")
+        if name.lower() in {"-h", "--help", "-?", "/?"}:
+            return topic if equals else following.lstrip("-").partition("=")[0]
+    return None
+
+
 def _flags() -> dict[str, Option | Action]:
     named: list[Option | Action] = [*ACTIONS, *(option for option in OPTIONS if option.is_flag)]
     return {name: entry for entry in named for name in (entry.name, *entry.aliases)}

@@ -56,6 +56,13 @@ class Option:
         return f"--{self.name}"
 
     @property
+    def usage(self) -> str:
+        """How it is given: as a flag, or as a variable of the environment."""
+        if not self.is_flag:
+            return f"{self.variables[0]}={self.metavar}"
+        return f"{self.flag}={self.metavar}" if self.metavar else self.flag
+
+    @property
     def ini_name(self) -> str:
         """``section:key``, or empty."""
         return f"{self.section}:{self.key}" if self.section else ""
@@ -92,3 +99,10 @@ class Action:
     choices: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
     asks_for_secret: bool = False
+
+    @property
+    def usage(self) -> str:
+        """How it is given."""
+        value = f"[={self.metavar}]" if self.metavar else ""
+        switches = "".join(f" [--{switch}]" for switch in self.switches)
+        return ", ".join([*(f"-{alias}" for alias in self.aliases), f"--{self.name}{value}{switches}"])

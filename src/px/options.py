@@ -33,11 +33,12 @@ MAX_LOG: Final = 5
 MAX_THREADS: Final = 1000
 
 PROXY: Final = "Proxy"
+ACCESS: Final = "Access"
 LOGIN: Final = "Login"
 CLIENT: Final = "Login of clients"
 SETTINGS: Final = "Settings"
 LOGGING: Final = "Logging"
-GROUPS: Final = (PROXY, LOGIN, CLIENT, SETTINGS, LOGGING)
+GROUPS: Final = (PROXY, ACCESS, LOGIN, CLIENT, SETTINGS, LOGGING)
 
 ACTIONS: Final = (
     Action(
@@ -65,14 +66,14 @@ ACTIONS: Final = (
     ),
     Action(
         "demo",
-        "Start Px and an NTLM-protected upstream in one process, send a request through both and explain "
-        "each step. Needs no network and ends by itself.",
+        "Show how a login happens: start Px and an NTLM-protected upstream in one process, send a request "
+        "through both and explain each step. Needs no network and ends by itself.",
         reads="flags",
     ),
     Action(
         "password",
-        "Ask for the password of --username and store it in the system's keyring (Credential Manager, "
-        "Keychain, Secret Service); an empty one removes it. Where stdin is no terminal, its first line is "
+        "Ask for the password of --username and store it in the system's keyring: Credential Manager, "
+        "Keychain or Secret Service. An empty one removes it. Where stdin is no terminal, its first line is "
         "the password.",
         asks_for_secret=True,
     ),
@@ -83,7 +84,14 @@ ACTIONS: Final = (
         asks_for_secret=True,
     ),
     Action("version", "Print the version.", reads="nothing"),
-    Action("help", "Print this help.", ("h",), reads="nothing"),
+    Action(
+        "help",
+        "Print an overview. With the name of an option or action print all about it, with another word all "
+        "that speaks of it, with all everything.",
+        ("h",),
+        reads="nothing",
+        metavar="NAME",
+    ),
 )
 
 OPTIONS: Final = (
@@ -115,7 +123,7 @@ OPTIONS: Final = (
     ),
     Option(
         name="listen",
-        group=PROXY,
+        group=ACCESS,
         section="proxy",
         key="listen",
         default="127.0.0.1",
@@ -126,7 +134,7 @@ OPTIONS: Final = (
     ),
     Option(
         name="port",
-        group=PROXY,
+        group=ACCESS,
         section="proxy",
         key="port",
         default="3128",
@@ -137,7 +145,7 @@ OPTIONS: Final = (
     ),
     Option(
         name="gateway",
-        group=PROXY,
+        group=ACCESS,
         section="proxy",
         key="gateway",
         default="0",
@@ -149,20 +157,20 @@ OPTIONS: Final = (
     ),
     Option(
         name="hostonly",
-        group=PROXY,
+        group=ACCESS,
         section="proxy",
         key="hostonly",
         default="0",
         valid="0 or 1",
-        help="Let containers and virtual machines use Px that appear under an address of this computer "
-        "(NAT): listen on all interfaces, for this computer's own addresses only, whatever --allow says. "
-        "With --gateway, for those and for --allow.",
+        help="Let containers and virtual machines use Px: those that appear under an address of this "
+        "computer (NAT). Listen on all interfaces, for this computer's own addresses only, whatever --allow "
+        "says. With --gateway, for those and for --allow.",
         parse=parse_boolean,
         is_boolean=True,
     ),
     Option(
         name="allow",
-        group=PROXY,
+        group=ACCESS,
         section="proxy",
         key="allow",
         default="*.*.*.*",
@@ -250,7 +258,7 @@ OPTIONS: Final = (
         key="kerberos",
         default="0",
         valid="0 or 1",
-        help="Get a Kerberos ticket with the password of --username at the start and renew it, in memory, "
+        help="Get a Kerberos ticket with the password of --username and renew it: at the start, in memory, "
         "in place of using a ticket of kinit. Not on Windows, which does so itself.",
         parse=parse_boolean,
         is_boolean=True,
@@ -313,7 +321,7 @@ OPTIONS: Final = (
         key="client_nosspi",
         default="0",
         valid="0 or 1",
-        help="Windows: check the clients' logins with PX_CLIENT_PASSWORD only, not by Windows' own users.",
+        help="On Windows, check the clients' logins with PX_CLIENT_PASSWORD only, not by Windows' own users.",
         parse=parse_boolean,
         is_boolean=True,
     ),
@@ -336,7 +344,7 @@ OPTIONS: Final = (
         default="5",
         metavar="N",
         valid=f"a number from 1 to {MAX_THREADS}; fewer than 3 counts as 3",
-        help="Threads for what blocks (Kerberos, name look-ups), never one per connection. At least 3.",
+        help="Threads for what blocks: Kerberos, name look-ups; never one per connection. At least 3.",
         parse=partial(parse_integer, low=1, high=MAX_THREADS),
     ),
     Option(
@@ -358,8 +366,8 @@ OPTIONS: Final = (
         default="5",
         metavar="SECONDS",
         valid="seconds, more than 0, fractions too",
-        help="Seconds to wait for a name look-up, a connection, TLS, or the upstream's answer to a login "
-        "step.",
+        help="Seconds to wait for others: for a name look-up, a connection, TLS, or the upstream's answer "
+        "to a login step.",
         parse=partial(parse_seconds, is_zero_valid=False),
     ),
     Option(
@@ -412,8 +420,9 @@ OPTIONS: Final = (
         default="0",
         metavar="N",
         valid=f"a number from 0 to {MAX_LOG}",
-        help="0: off. 1, 2: a file in the working directory, overwritten at start. 3: there, with a unique "
-        "name. 4: the terminal. 5: a file in your state directory. A crash always leaves a log.",
+        help="Where to log. 0: off. 1, 2: a file in the working directory, overwritten at start. 3: there, "
+        "with a unique name. 4: the terminal. 5: a file in your state directory. A crash always leaves a "
+        "log.",
         parse=partial(parse_integer, low=0, high=MAX_LOG),
     ),
 )
