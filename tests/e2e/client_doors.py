@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.corpnet.network import CorporateNetwork
-from tests.corpnet.processes import SYSTEM_PATH
+from tests.corpnet.system_programs import SYSTEM_PATH
 from tests.px_process import PxProcess
 
 from .logins import Kerberos, kerberos_environment

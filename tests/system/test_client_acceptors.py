@@ -18,7 +18,7 @@ from px.core.errors import LoginUnusableError
 from px.system.client_acceptors import find_keytab, find_sspi
 from px.system.gssapi import GssapiError, load_gssapi
 from tests.corpnet.network import CorporateNetwork
-from tests.corpnet.processes import SYSTEM_PATH
+from tests.corpnet.system_programs import SYSTEM_PATH
 
 
 async def inline(function, *args):
