@@ -181,7 +181,7 @@ def test_two_thousand_refused_clients_cost_next_to_nothing_and_keep_nobody_waiti
         assert told > FLOOD * 0.9
         assert most - descriptors <= MAX_LINGERING + 5
         assert px.memory_bytes() - memory < 4 * 1024 * 1024
-        assert slowest < 1
+        assert slowest < 3  # a connection that the full queue of the system drops is tried again after 1 s
         assert count_threads(px) == 1
         upstream.settimeout(0)
         with pytest.raises(BlockingIOError):

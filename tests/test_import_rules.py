@@ -30,11 +30,12 @@ MAY_IMPORT = {
     **{room: {"core"} for room in OUTER_ROOMS},
     **{name: {"core"} | SETTINGS for name in SETTINGS},
     "log": {"core", "system"},  # for the state directory
+    "access_log": {"core", "log", "system"},
     "config_writer": {"core", "system"} | SETTINGS,
     "stored_passwords": {"core"} | SETTINGS,
     "secret_entry": {"core"},
     "tool_settings": {"core"} | SETTINGS,
-    "app": {"core", "stored_passwords"} | OUTER_ROOMS | SETTINGS,
+    "app": {"access_log", "core", "stored_passwords"} | OUTER_ROOMS | SETTINGS,
     "workers": {"app", "core"} | OUTER_ROOMS | SETTINGS,
     "demo": {"app", "core", "demo_upstream"} | OUTER_ROOMS | SETTINGS,
     "demo_upstream": {"core"},

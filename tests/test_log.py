@@ -136,9 +136,9 @@ def test_a_line_has_the_id_of_its_request(tmp_path):
     log.info("about nothing")
     close_log()
     assert path is not None
-    first, second = path.read_text().splitlines()
-    assert "[c7.2] px.test: about it" in first
-    assert "[-] px.test: about nothing" in second
+    _, first, second = path.read_text().splitlines()
+    assert f"[{os.getpid()}.c7.2] px.test: about it" in first
+    assert f"[{os.getpid()}] px.test: about nothing" in second
 
 
 # Redaction

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from px.access_log import AccessLog, Sink, open_sink
 from px.core.access import IsOwn, is_px_itself
 from px.core.errors import ExhaustedError, UnreachableError
 from px.core.host import to_address
@@ -82,11 +83,12 @@ def run(settings: Settings, announce: Callable[[str], object]) -> int:
     for upstream in settings.proxy:
         if is_px_itself(Authority(upstream.host.lower(), upstream.port), listening=listening, is_own=is_own):
             raise ConfigError(f"--proxy={upstream}: that is where this Px itself listens")
+    access_sink = open_sink(settings.accesslog, Path.cwd(), state_directory())
     sockets = open_listening_sockets(addresses, settings.port)
     settings = add_stored_passwords(settings, Keyring(LOAD_SECONDS), announce)
     load_client_auth(settings)  # what cannot work is said before anybody is served
     with asyncio.Runner() as runner:
-        runner.run(_serve_until_stopped(settings, sockets, announce))
+        runner.run(_serve_until_stopped(settings, sockets, access_sink, announce))
     return 0
 
 
@@ -106,9 +108,12 @@ def load_client_auth(settings: Settings) -> ClientAuth | None:
 
 
 async def _serve_until_stopped(
-    settings: Settings, sockets: list[socket.socket], announce: Callable[[str], object]
+    settings: Settings,
+    sockets: list[socket.socket],
+    access_sink: Sink | None,
+    announce: Callable[[str], object],
 ) -> None:
-    px = Px(settings, sockets, state_directory())
+    px = Px(settings, sockets, state_directory(), access_sink)
     stopped, hurried = asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
@@ -160,9 +165,16 @@ class Px:
         settings: What it shall do.
         sockets: Where it listens.
         state: Directory for what it remembers over restarts; made when there is something to remember.
+        access_sink: Where the access log goes; None: there is none.
     """
 
-    def __init__(self, settings: Settings, sockets: list[socket.socket], state: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sockets: list[socket.socket],
+        state: Path,
+        access_sink: Sink | None = None,
+    ) -> None:
         self._settings = settings
         self._installation = load_installation(state)
         io_loop = IoLoop()
@@ -183,10 +195,19 @@ class Px:
             self._make_renewal(source) for source in self._sources.values() if source.own_ticket
         ]
         self._pool = Pool(io_loop)
+        ways = ", ".join(map(str, settings.proxy)) or "none"
+        _LOGGER.info(
+            "px.ini: %s; upstreams: %s; noproxy: %s",
+            settings.config or "none",
+            ways,
+            settings.noproxy or "none",
+        )
+        self._access_log = AccessLog(access_sink) if access_sink is not None else None
         is_own = OwnAddresses(time.monotonic).has
         service = self._make_service(io_loop, {sock.getsockname()[:2] for sock in sockets}, is_own)
         admits = partial(settings.access.admits, is_own=is_own)
-        self._listener = Listener(sockets, service, admits, Refusals(io_loop, settings.access.mend))
+        refusals = Refusals(io_loop, settings.access.mend, service.log_access)
+        self._listener = Listener(sockets, service, admits, refusals)
 
     def _make_service(self, io_loop: IoLoop, listening: set[tuple[str, int]], is_own: IsOwn) -> Service:
         settings = self._settings
@@ -202,6 +223,7 @@ class Px:
             logs_in=not settings.auth.is_none,
             is_own=partial(is_px_itself, listening=listening, is_own=is_own),
             client_auth=self._client_auth,
+            log_access=self._access_log.write if self._access_log is not None else None,
         )
 
     def _hop_of(self, route: Route) -> Hop:
@@ -279,7 +301,8 @@ class Px:
     async def _probe(self, upstream: UpstreamAddress) -> None:
         try:
             connection = await self._hop_dialer.dial(self._hops[upstream])
-        except UnreachableError:
+        except UnreachableError as error:
+            _LOGGER.debug("probe: %s", error.cause)
             self._health.report(upstream, is_reachable=False)
         except (OSError, ExhaustedError) as error:  # this computer's own trouble: no descriptor, no thread
             _LOGGER.warning("probe of %s: %s", upstream, error)
@@ -292,3 +315,5 @@ class Px:
         """Accept nobody more, let what is under way end, and close everything."""
         await self._listener.stop()
         self._pool.clear()
+        if self._access_log is not None:
+            self._access_log.close()

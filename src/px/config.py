@@ -74,12 +74,13 @@ class Settings:
         threads: Size of the pool for what blocks, 3 or more.
         idle: Seconds a tunnel may be silent; 0: for ever.
         socktimeout: Seconds for look-ups, connects, TLS and login steps.
-        foreground: Whether to stay at the console; also true with `verbose`.
+        foreground: Whether to stay at the console; also true where `verbose` or `accesslog` write to it.
         debug: Always False: `log` says what it comes to.
         uniqlog: Likewise.
         verbose: Whether to log to stdout, alone or besides a file.
         log: 0 off; 1, 2 a file in the working directory; 3 one with a unique name there; 4 stdout only;
             5 a file in the user's state directory.
+        accesslog: File for a line a request; ``-`` for stdout, empty for none.
     """
 
     config: Path | None
@@ -110,6 +111,7 @@ class Settings:
     uniqlog: bool
     verbose: bool
     log: int
+    accesslog: str
 
     @property
     def access(self) -> Access:
@@ -292,7 +294,7 @@ def _settle_log(settings: Settings, sources: Sequence[Mapping[str, Given]]) -> S
         log = LOG_CWD
     elif verbose and log == LOG_OFF:
         log = LOG_STDOUT
-    foreground = settings.foreground or verbose
+    foreground = settings.foreground or verbose or settings.accesslog == "-"
     return replace(settings, log=log, verbose=verbose, foreground=foreground, debug=False, uniqlog=False)
 
 

@@ -19,6 +19,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final
 
+from px import __version__
 from px.core.request_log import RequestLog
 from px.core.startup_errors import ConfigError
 from px.system.file_lock import claim
@@ -31,7 +32,7 @@ KEPT_LOGS: Final = 3
 
 _LOG_OFF, _LOG_UNIQUE, _LOG_STDOUT, _LOG_STATE = 0, 3, 4, 5
 _SILENT: Final = logging.CRITICAL + 1
-_LINE: Final = "%(asctime)s.%(msecs)03d %(levelname)-7s %(process)d [%(request)s] %(name)s: %(message)s"
+_LINE: Final = "%(asctime)s.%(msecs)03d %(levelname)-7s [%(process)d%(request)s] %(name)s: %(message)s"
 
 _ROOT = logging.getLogger("px")
 
@@ -58,7 +59,7 @@ class RedactingFormatter(logging.Formatter):
     """Formats a record and redacts the whole of it, tracebacks too."""
 
     def __init__(self) -> None:
-        super().__init__(_LINE, "%Y-%m-%d %H:%M:%S", defaults={"request": "-"})
+        super().__init__(_LINE, "%Y-%m-%d %H:%M:%S", defaults={"request": ""})
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, fit to be read by others."""
@@ -80,7 +81,7 @@ class PrivateLogFile(RotatingFileHandler):
         super().__init__(path, maxBytes=MAX_LOG_BYTES, backupCount=KEPT_LOGS, encoding="utf-8")
 
     def _open(self) -> TextIOWrapper:
-        stream = open(self.baseFilename, "a", encoding="utf-8", opener=_open_private)  # noqa: SIM115 - kept open
+        stream = open(self.baseFilename, "a", encoding="utf-8", opener=open_private)  # noqa: SIM115 - kept open
         try:
             claim(stream.fileno())
         except OSError:
@@ -89,7 +90,12 @@ class PrivateLogFile(RotatingFileHandler):
         return stream
 
 
-def _open_private(path: str, flags: int) -> int:
+def open_private(path: str, flags: int) -> int:
+    """Open a file that its owner alone can read, for the ``opener`` of `open`.
+
+    Raises:
+        OSError: It cannot be opened, or is a link, or a pipe that nobody reads.
+    """
     # A link that somebody left under this name would make Px write elsewhere, a pipe would make it wait.
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o600)
 
@@ -122,6 +128,9 @@ def open_log(log: int, *, verbose: bool, cwd: Path, port: int, process: str = "m
     for handler in handlers:
         handler.setFormatter(RedactingFormatter())
         _ROOT.addHandler(handler)
+    _ROOT.info(
+        "Px %s, process %s, Python %s on %s", __version__, process, sys.version.split()[0], sys.platform
+    )
     return Path(log_file.baseFilename) if log_file else None
 
 
@@ -189,6 +198,6 @@ def write_crash_log(error: BaseException, cwd: Path) -> Path | None:
 
 
 def _write_private(path: Path, text: str) -> Path:
-    with open(path, "x", encoding="utf-8", opener=_open_private) as stream:
+    with open(path, "x", encoding="utf-8", opener=open_private) as stream:
         stream.write(text)
     return path

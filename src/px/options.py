@@ -425,6 +425,18 @@ OPTIONS: Final = (
         "log.",
         parse=partial(parse_integer, low=0, high=MAX_LOG),
     ),
+    Option(
+        name="accesslog",
+        group=LOGGING,
+        section="settings",
+        key="accesslog",
+        metavar="FILE",
+        valid="the path of a file that can be written, or -",
+        help="A line for each request when it ends, in a file or, with -, on the terminal: who asked for "
+        "what, what came of it, how many bytes and milliseconds, by which way and login. docs/logs.md has "
+        "the columns.",
+        parse=parse_text,
+    ),
 )
 
 OPTION_BY_NAME: Final = {option.name: option for option in OPTIONS}

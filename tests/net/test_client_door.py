@@ -354,7 +354,8 @@ async def test_the_session_says_whose_request_it_serves() -> None:
         for _ in range(2):
             await wire.expect(get(URL))
             (session,) = running.px._listener._sessions.values()
-            seen.append(session.user)
+            assert session._door is not None
+            seen.append(session._door.user)
             await wire.send(answer())
 
     async with ScriptedUpstream(script) as upstream, running_px(upstream, **CLIENT) as running:

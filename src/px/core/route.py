@@ -43,7 +43,13 @@ class UpstreamAddress:
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """Straight to the origin."""
+    """Straight to the origin.
+
+    Attributes:
+        why: For the log.
+    """
+
+    why: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return "direct"

@@ -15,7 +15,8 @@ from px.core.token_source import TokenSource
 DENIED_SECONDS = 60.0
 MAX_DENIED_TARGETS = 256
 
-_SCHEME_NAMES = {"negotiate": "Negotiate", "ntlm": "NTLM", "digest": "Digest", "basic": "Basic"}
+#: Names of schemes on the wire, lower case -> as they are usually written.
+SCHEME_NAMES = {"negotiate": "Negotiate", "ntlm": "NTLM", "digest": "Digest", "basic": "Basic"}
 
 
 class Method(Enum):
@@ -35,7 +36,7 @@ class Method(Enum):
     @property
     def wire_name(self) -> bytes:
         """Name of the scheme as it is usually written."""
-        return _SCHEME_NAMES[self.scheme].encode("ascii")
+        return SCHEME_NAMES[self.scheme].encode("ascii")
 
     @property
     def mechanism(self) -> str:
@@ -181,9 +182,10 @@ class UpstreamLogin:
             by: Their names, where they are known by name only.
         """
         names = ", ".join(by or [method.value for method in methods])
+        how = f" by {names}" if names else ""
         rule = f" If other sites can be reached, a rule of the upstream denies {target}." if target else ""
         return LoginRefusedError(
-            f"{self.subject} refused the login of {self.source.identity.name} by {names}.",
+            f"{self.subject} refused the login of {self.source.identity.name}{how}.",
             f"Check the user name and the password, and that the account is not locked or expired.{rule}",
         )
 
@@ -221,7 +223,7 @@ class UpstreamLogin:
         return "Give --username, and its password by px --password or in PX_PASSWORD."
 
     def _say_what_is_missing(self) -> str:
-        offered = ", ".join(_SCHEME_NAMES.get(scheme, scheme) for scheme in sorted(self.offered or ()))
+        offered = ", ".join(SCHEME_NAMES.get(scheme, scheme) for scheme in sorted(self.offered or ()))
         if self._is_forbidden:
             return f"It offers {offered or 'nothing'}, and --auth={self.policy} allows none of that"
         return f"It offers {offered}, and there is no password or ticket for that"

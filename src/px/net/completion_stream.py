@@ -51,6 +51,7 @@ class CompletionStream(OwnedSocket):
             self._ended = True
             raise
         self._ended = not data
+        self.received_bytes += len(data)
         return data
 
     def _begin_receiving(self) -> asyncio.Task[bytes]:
@@ -102,6 +103,7 @@ class CompletionStream(OwnedSocket):
         finally:
             self._sending = None
         sending.result()
+        self.sent_bytes += len(data)
 
     async def write_eof(self) -> None:
         """Send the end of the stream. See `Stream.write_eof`."""

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ from px.core.upstream_auth import LoginAttempt
 from px.core.upstream_login import Method
 from px.net.connection import ClosedBeforeAnswerError, Connection, Hop
 from px.net.message import LOGIN_REQUIRED, MAX_INTERIMS, Answer, OnInterim, Request, SentToken
-from px.net.pool import PoolKey
+from px.net.pool import keys_for
 from px.net.stream import Stream
 from px.net.upload import Upload
 
@@ -51,10 +50,6 @@ REPEATABLE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b
 
 _OF_A_BODY = frozenset((b"content-length", b"transfer-encoding", b"trailer", b"expect"))
 _CONTINUE = 100
-
-_BOUND_METHODS = [method for method in Method if method.is_bound_to_connection]
-
-_LOGGER = logging.getLogger("px.login")
 
 
 class Exchange:
@@ -80,6 +75,7 @@ class Exchange:
         self._shared = shared
         self._hop = hop
         self._request = request
+        self._journey = request.journey
         self._on_interim = on_interim
         self._is_verification = verifies_after is not None
         self._bound: Connection | None = None
@@ -133,6 +129,9 @@ class Exchange:
             self._attempt.check_identity()
         for _ in range(MAX_CONNECTIONS):
             self._connection = connection or await self._shared.dial(self._hop)
+            if self._journey is not None:
+                by, is_kept = self._connection.logged_in_by, connection is not None
+                self._journey.take_connection(self._hop.name, is_kept=is_kept, logged_in_by=by)
             answer = await self._talk(self._connection)
             if answer is not None:
                 return answer
@@ -141,19 +140,10 @@ class Exchange:
         raise BadResponseError(f"The {self._hop.name} let nothing through on {MAX_CONNECTIONS} connections.")
 
     def _take_kept(self) -> Connection | None:
-        """Take a kept connection: one that is logged in before one that is not."""
-        taken = map(self._shared.pool.take, self._keys())
+        """Take a kept connection: one that is logged in before one that is not; none for a verification."""
+        keys = () if self._is_verification else keys_for(self._hop)
+        taken = map(self._shared.pool.take, keys)
         return next((connection for connection in taken if connection is not None), None)
-
-    def _keys(self) -> Iterator[PoolKey]:
-        """What kept connections may serve this request, best first; a verification wants a fresh one."""
-        login, hop = self._hop.login, self._hop.key
-        if self._is_verification:
-            return
-        if login is not None:
-            for method in _BOUND_METHODS:
-                yield PoolKey(hop, method.name, login.source.identity.key)
-        yield PoolKey(hop)
 
     async def _talk(self, connection: Connection) -> Answer | None:
         """Send the request until it is answered; None: again on a fresh connection."""
@@ -166,6 +156,8 @@ class Exchange:
             except ClosedBeforeAnswerError:
                 if not self._may_repeat(was_used=was_used):
                     raise
+                if self._journey is not None:
+                    self._journey.note("closed without an answer: once more, over a fresh connection")
                 return None
             if head.status != LOGIN_REQUIRED or self._attempt is None:
                 self._receive_answer(connection, head)
@@ -183,7 +175,14 @@ class Exchange:
         if self._attempt is None:
             return None
         method, bindings = connection.logged_in_by, connection.channel_bindings
-        return await self._attempt.first_credentials(method, bindings)
+        credentials = await self._attempt.first_credentials(method, bindings)
+        self._tell_login(credentials)
+        return credentials
+
+    def _tell_login(self, credentials: bytes | None) -> None:
+        attempt = self._attempt
+        if credentials and self._journey is not None and attempt is not None and attempt.method is not None:
+            self._journey.send_login(attempt.method, attempt.login.source.identity.name)
 
     def _needs_probe(self, connection: Connection, credentials: bytes | None) -> bool:
         """Whether a 407 is so likely that a HEAD of the same target goes before the body."""
@@ -341,9 +340,8 @@ class Exchange:
     def _receive_answer(self, connection: Connection, head: ResponseHead) -> None:
         attempt = self._attempt
         if attempt is not None:
-            if attempt.awaits_verdict and attempt.method is not None:
-                who, how = attempt.login.source.identity.name, attempt.method.value
-                _LOGGER.debug("%s let %s in by %s", self._hop.name, who, how)
+            if self._journey is not None and attempt.awaits_verdict and attempt.method is not None:
+                self._journey.receive_acceptance(attempt.method, attempt.login.source.identity.name)
             info = head.value(b"proxy-authentication-info")
             connection.logged_in_by = attempt.receive_answer(info) or connection.logged_in_by
 
@@ -364,7 +362,11 @@ class Exchange:
             can_continue = False
         values, bindings = head.values(b"proxy-authenticate"), connection.channel_bindings
         self._sent = None
+        if self._journey is not None:
+            is_final = self._attempt.may_reach_origin
+            self._journey.receive_407(values, self._attempt.method, is_final=is_final)
         credentials = await self._attempt.receive_407(values, bindings, can_continue=can_continue)
+        self._tell_login(credentials)
         if not self._request.body.can_replay:
             self._attempt.login.note_interrupted(self._line().target)
             raise LoginError(

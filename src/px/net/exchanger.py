@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -28,8 +27,6 @@ from px.net.message import (
     ignore_interim,
 )
 from px.net.pool import Pool
-
-_LOGGER = logging.getLogger("px.login")
 
 #: More doubts about one request are no doubt any more.
 MAX_PROOFS = 3
@@ -83,7 +80,8 @@ class Exchanger:
             try:
                 return await Exchange(self, hop, request, on_interim).run(bound)
             except ProofWantedError as wanted:
-                _LOGGER.warning("%s To make sure, Px logs in there for no site.", wanted.cause)
+                if request.journey is not None:
+                    request.journey.note("%s To make sure, Px logs in there for no site.", wanted.cause)
                 if not request.body.can_replay:
                     raise
                 await self._prove(hop, login, request, wanted)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from px.core.head import RequestHead, ResponseHead
+from px.core.journey import Journey
 from px.net.connection import Connection, Hop
 from px.net.request_body import RequestBody
 
@@ -31,6 +32,7 @@ class Request:
         via: Value of the Via field to add, or None.
         set_fields: Fields that Px sets for its user (User-Agent), or counts down (Max-Forwards).
         is_bound: The client logs a connection in to the origin: it must not be shared.
+        journey: Told what happens to it; None where nobody listens.
     """
 
     head: RequestHead
@@ -38,6 +40,7 @@ class Request:
     via: bytes | None
     set_fields: tuple[tuple[bytes, bytes], ...] = ()
     is_bound: bool = False
+    journey: Journey | None = None
 
     def target_at(self, hop: Hop) -> bytes:
         """Return the request-target in the form that the hop wants (RFC 9112 3.2)."""

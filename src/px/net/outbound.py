@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -14,8 +13,6 @@ from px.net.connection import Connection, Hop
 from px.net.exchanger import Exchanger
 from px.net.message import Answer, OnInterim, Request
 from px.net.pool import Pool
-
-_LOGGER = logging.getLogger("px.outbound")
 
 
 class Router(Protocol):
@@ -65,13 +62,17 @@ class Outbound:
         io_loop = self._exchanger.io_loop
         latest = io_loop.now() + 2 * self._exchanger.socktimeout
         failure: UnreachableError | None = None
-        for route in await self._router.routes_for(request.head.authority):
+        routes = await self._router.routes_for(request.head.authority)
+        if request.journey is not None:
+            request.journey.receive_routes(routes)
+        for route in routes:
             if failure is not None and (io_loop.now() > latest or not request.body.can_replay):
                 break
             try:
                 answer = await self._send_by(route, request, on_interim, bound)
             except UnreachableError as error:
-                _LOGGER.warning("%s", error.cause)
+                if request.journey is not None:
+                    request.journey.lose_route(error)
                 self._router.report(route, is_reachable=False)
                 failure = error
             else:
@@ -83,10 +84,16 @@ class Outbound:
     async def _send_by(
         self, route: Route, request: Request, on_interim: OnInterim, bound: Connection | None
     ) -> Answer:
+        journey = request.journey
+        if journey is not None:
+            journey.take_route(route)
         if isinstance(route, Direct):
             hop = _origin_hop(request)
             if request.head.method == b"CONNECT":
-                return Answer(await self._exchanger.dial(hop), _TUNNEL_OPEN)
+                connection = await self._exchanger.dial(hop)
+                if journey is not None:
+                    journey.take_connection(hop.name, is_kept=False)
+                return Answer(connection, _TUNNEL_OPEN)
         else:
             hop = self._hop_for(route)
         if bound is not None and bound.hop.key != hop.key:

@@ -7,10 +7,12 @@ something nobody asked for, while it is kept is dropped at that moment: a lease 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
-from px.net.connection import Connection
+from px.core.upstream_login import Method
+from px.net.connection import Connection, Hop
 from px.net.io_loop import NEVER, IoLoop
 
 #: Below the two minutes after which common upstreams close: SPEC 5.
@@ -18,6 +20,9 @@ IDLE_SECONDS = 60.0
 MAX_IDLE_A_KEY = 128
 #: Of all hops together: each is a descriptor.
 MAX_IDLE = 512
+
+
+_BOUND_METHODS = [method for method in Method if method.is_bound_to_connection]
 
 
 class PoolKey(NamedTuple):
@@ -40,6 +45,14 @@ def key_of(connection: Connection) -> PoolKey:
     if method is None or hop.login is None:
         return PoolKey(hop.key)
     return PoolKey(hop.key, method.name, hop.login.source.identity.key)
+
+
+def keys_for(hop: Hop) -> Iterator[PoolKey]:
+    """Return the keys of the connections that may serve a request at a hop: those logged in come first."""
+    if hop.login is not None:
+        for method in _BOUND_METHODS:
+            yield PoolKey(hop.key, method.name, hop.login.source.identity.key)
+    yield PoolKey(hop.key)
 
 
 class Pool:

@@ -10,7 +10,9 @@ import contextlib
 import logging
 import socket
 from collections import deque
+from collections.abc import Callable
 
+from px.core.access_record import AccessRecord
 from px.core.errors import ForbiddenError
 from px.core.own_answer import format_error
 from px.net.io_loop import NEVER, IoLoop
@@ -29,11 +31,15 @@ class Refusals:
     Args:
         io_loop: Its timer closes their connections.
         mend: What to do about a refusal: a sentence for the client.
+        log_access: Called with each; None: there is no access log.
     """
 
-    def __init__(self, io_loop: IoLoop, mend: str) -> None:
+    def __init__(
+        self, io_loop: IoLoop, mend: str, log_access: Callable[[AccessRecord], None] | None = None
+    ) -> None:
         self._io_loop = io_loop
         self._mend = mend
+        self._log_access = log_access
         self._lingering: deque[tuple[float, socket.socket]] = deque()
 
     @property
@@ -49,6 +55,8 @@ class Refusals:
             host: Its address.
         """
         _LOGGER.warning("refused %s", host)
+        if self._log_access is not None:
+            self._log_access(AccessRecord(client=host, status=ForbiddenError.status))
         error = ForbiddenError(f"Clients at {host} may not use this Px.", self._mend)
         with contextlib.suppress(OSError):  # it has gone, and that is all right
             sock.send(format_error(error, None, keep_alive=False))  # a new connection takes that much

@@ -145,6 +145,7 @@ class _Direction:
         if not count:
             self._finish()
             return 0
+        self.source.received_bytes += count
         self._send(buffer[:count])
         return count
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from px.core.access_record import AccessRecord
 from px.core.client_auth import ClientAuth
 from px.core.target import Authority
 from px.net.client_door import ClientDoor
@@ -27,6 +28,7 @@ class Service:
         logs_in: Whether Px logs in upstream; else (auth=NONE) clients do, end to end.
         is_own: Whether an authority is an address that Px itself listens on.
         client_auth: How clients log in at Px; None: they need not.
+        log_access: Called with each request that has ended; None: there is no access log.
     """
 
     io_loop: IoLoop
@@ -38,6 +40,7 @@ class Service:
     logs_in: bool
     is_own: Callable[[Authority], bool]
     client_auth: ClientAuth | None = None
+    log_access: Callable[[AccessRecord], None] | None = None
 
     def open_door(self, client: Stream) -> ClientDoor | None:
         """Return what has a client log in; None: it need not."""

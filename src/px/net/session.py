@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from functools import partial
 
 from px.core.connection_login import carries_connection_login, offers_connection_login
@@ -29,9 +28,9 @@ from px.core.head import (
 )
 from px.core.head_format import format_response
 from px.core.own_answer import format_error, format_established, format_options, format_trace, max_forwards
-from px.core.request_log import RequestLog
 from px.core.target import TargetForm
 from px.net.answer_body import AnswerBody
+from px.net.chronicle import Chronicle
 from px.net.client_watch import ClientWatch
 from px.net.completion_stream import CompletionStream
 from px.net.connection import Connection
@@ -54,10 +53,9 @@ HANG_UP_STALL_SECONDS = 15.0
 #: How long the end of a request's body may come after the end of its answer.
 LATE_UPLOAD_SECONDS = 1.0
 
+_OK = 200
 _UNAUTHORIZED = 401
 _DECODED = frozenset((b"transfer-encoding", b"trailer"))
-
-_LOGGER = logging.getLogger("px.session")
 
 
 class Session:
@@ -80,22 +78,19 @@ class Session:
         self._bound: Connection | None = None
         self._is_answering = False
         self._is_ending = False
-        self._log = RequestLog(_LOGGER, name)
+        self._chronicle = Chronicle(client, service, name, self._door)
         #: Whether it waits for a request: nothing is lost when it is closed now.
         self.is_idle = True
-
-    @property
-    def user(self) -> str:
-        """Who sent the request under way, if clients log in; else empty."""
-        return "" if self._door is None else self._door.user
 
     async def run(self) -> None:
         """Serve requests until one side has enough."""
         try:
-            while await self._serve_next() and not self._is_ending:
-                pass
-        except OSError as error:
-            self._log.debug("ended: %s", error)
+            is_going_on = True
+            while is_going_on:
+                with self._chronicle:
+                    is_going_on = await self._serve_next() and not self._is_ending
+        except OSError:
+            pass  # the client has gone: `Chronicle` has told what that cost
         finally:
             self.close()
 
@@ -121,11 +116,11 @@ class Session:
             if head is None:
                 return False
             self.is_idle = False
-            self._begin_log(head)
+            self._chronicle.begin(head)
             return await self._serve(head)
         except PxError as error:
             if self._is_answering:
-                self._log.warning("answer cut off: %s", error.cause)
+                self._chronicle.break_off("cut", error.cause)
                 self._client.reset()  # its end would look like the body's, where only that tells (RFC 9112 8)
                 return False
             return await self._send_error(error, head)
@@ -159,20 +154,16 @@ class Session:
         self._requests += 1
         return parse_request(received[:end])
 
-    def _begin_log(self, head: RequestHead) -> None:
-        if _LOGGER.isEnabledFor(logging.DEBUG):
-            self._log = RequestLog(_LOGGER, f"{self._name}.{self._requests}")
-            self._log.debug("%s %s from %s", head.method.decode(), head.authority, self._client.peer)
-
     async def _serve(self, head: RequestHead) -> bool:
         if self._door is not None:
             await self._door.admit(head)
         if (own := self._answer_here(head)) is not None:
+            self._chronicle.begin_answer(_OK)
             return await self._write_own(own, keep=_may_keep(head))
         request = self._make_request(head)
         request.body.take_ready()  # what is malformed at once goes nowhere
         answer = await self._send(request)
-        self._log.debug("%d from %s", answer.head.status, answer.connection.hop.name)
+        self._chronicle.begin_answer(answer.head.status, answer.connection.hop.name)
         try:
             if answer.opens_tunnel(head.method):
                 await self._tunnel(head, answer)
@@ -240,6 +231,7 @@ class Session:
             self._via(head.minor_version),
             tuple(set_fields),
             is_bound=carries_connection_login(head),
+            journey=self._chronicle.journey,
         )
 
     def _via(self, minor_version: int) -> bytes | None:
@@ -279,12 +271,10 @@ class Session:
         else:
             await self._write(self._format_head(answer, keep=True, minor_version=1))
         try:
-            carried = await relay(
-                self._client, answer.connection.stream, self._io_loop, self._service.idle_seconds
-            )
-            self._log.debug("tunnel ended, %d bytes up, %d down", *carried)
+            await relay(self._client, answer.connection.stream, self._io_loop, self._service.idle_seconds)
         except BrokenStreamError as error:
-            self._log.debug("tunnel ended: %s at %s", error, error.stream.peer)
+            by = "left" if error.stream is self._client else "cut"
+            self._chronicle.break_off("idle" if isinstance(error.error, TimeoutError) else by, error)
 
     async def _pass_answer(self, request: Request, answer: Answer) -> bool:
         """Send an answer to the client, its body as it comes; return whether the client may go on."""
@@ -368,8 +358,7 @@ class Session:
 
     async def _send_error(self, error: PxError, head: RequestHead | None) -> bool:
         """Answer with the failure; return whether the client may go on."""
-        level = logging.DEBUG if error.is_routine else logging.WARNING
-        self._log.log(level, "%d %s", error.status, error.detail or error.cause)
+        self._chronicle.fail(error)
         is_bound_lost = self._bound is not None and self._bound.stream.is_closed
         keep = (
             head is not None
@@ -396,6 +385,7 @@ class Session:
     async def _linger(self) -> None:
         """Let the client read its answer before the connection goes."""
         client = self._client
+        self._chronicle.end()
         await client.write_eof()
         client.deadline = self._io_loop.now() + LINGER_SECONDS
         with contextlib.suppress(OSError):

@@ -80,6 +80,7 @@ class SocketStream(OwnedSocket):
         if not count:
             self._ended = True
             self._unregister()
+        self.received_bytes += count
         waiter.set_result(bytes(self._io_loop.receive_buffer[:count]))
 
     async def write(self, data: bytes | memoryview) -> None:

@@ -32,6 +32,14 @@ class Stream(Protocol):
     on_idle_input: Callable[[], None] | None
 
     @property
+    def received_bytes(self) -> int:
+        """How many bytes have come so far."""
+
+    @property
+    def sent_bytes(self) -> int:
+        """How many bytes have gone so far."""
+
+    @property
     def peer(self) -> str:
         """The peer's address, for logs."""
 
@@ -96,6 +104,8 @@ class OwnedSocket:
         "is_closed",
         "on_idle_input",
         "peer",
+        "received_bytes",
+        "sent_bytes",
         "sock",
     )
 
@@ -108,6 +118,8 @@ class OwnedSocket:
         self.deadline = NEVER
         self.on_idle_input: Callable[[], None] | None = None
         self.is_closed = False
+        self.received_bytes = 0
+        self.sent_bytes = 0
         self._io_loop = io_loop
         self._loop = io_loop.loop
         self._unread = b""
@@ -132,9 +144,11 @@ class OwnedSocket:
         if self.is_closed:
             raise closed_here()
         try:
-            return self.sock.send(data)
+            sent = self.sock.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
+        self.sent_bytes += sent
+        return sent
 
     def _peek(self) -> bytes | None:
         """Return the next byte, which stays there; empty at the end, or when broken; None for nothing yet."""

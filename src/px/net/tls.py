@@ -76,6 +76,16 @@ class TlsStream:
         """Return the peer's certificate, DER-encoded: what a login can be bound to (RFC 5929)."""
         return self._tls.getpeercert(binary_form=True) or b""
 
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes have come so far, as they travel."""
+        return self._stream.received_bytes
+
+    @property
+    def sent_bytes(self) -> int:
+        """How many bytes have gone so far, as they travel."""
+        return self._stream.sent_bytes
+
     async def read(self) -> bytes:
         """Return what has come; empty at the end. See `px.net.stream.Stream.read`."""
         if self._unread:

@@ -46,8 +46,8 @@ class Router:
             ForbiddenError: No rule matches and there is no upstream.
             UnreachableError: The name had to be resolved, could not be, and there is no upstream.
         """
-        if self._noproxy and await self._is_direct(target):
-            return (Direct(),)
+        if self._noproxy and (why := await self._find_rule(target)):
+            return (Direct(why),)
         if not self._upstreams:
             raise ForbiddenError(
                 f"No rule of --noproxy matches {target.host}, and there is no upstream to send it to.",
@@ -55,20 +55,24 @@ class Router:
             )
         return [Via(upstream) for upstream in self._health.order(self._upstreams)]
 
-    async def _is_direct(self, target: Authority) -> bool:
+    async def _find_rule(self, target: Authority) -> str:
+        """Return why a target is reached directly; empty: it is not."""
         rules = self._noproxy
-        if rules.matches_everything or rules.matches_name(target.host, target.port):
-            return True
+        if rules.matches_everything:
+            return "noproxy names everything"
+        if rules.matches_name(target.host, target.port):
+            return f"noproxy names {target.host}"
         if not rules.needs_addresses:
-            return False
+            return ""
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS if self._upstreams else None):
                 addresses = await self._resolve(target.host)
         except (UnreachableError, TimeoutError):
             if self._upstreams:
-                return False
+                return ""
             raise
-        return any(rules.matches_address(address) for address in addresses)
+        matching = next((address for address in addresses if rules.matches_address(address)), None)
+        return f"noproxy names its address {matching}" if matching else ""
 
     def report(self, route: Route, *, is_reachable: bool) -> None:
         """Learn whether the hop of a route could be reached."""
