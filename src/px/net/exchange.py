@@ -203,9 +203,16 @@ class Exchange:
         in_handshake = attempt is not None and not attempt.may_reach_origin
         if attempt is not None:
             attempt.receive_break()
-        # RFC 9110 would let a PUT go twice; its body may have arrived, so it does not.
-        is_repeatable = request.head.method in REPEATABLE_METHODS and request.body.is_empty
-        return in_handshake or (was_used and is_repeatable)
+        return in_handshake or (was_used and self._is_repeatable)
+
+    @property
+    def _is_repeatable(self) -> bool:
+        """Whether the request may be sent again where nobody knows if it has arrived.
+
+        RFC 9110 9.2.2 would let a PUT go twice; its body may have arrived, unless it waits for a 100.
+        """
+        request = self._request
+        return request.head.method in REPEATABLE_METHODS and (request.body.is_empty or self._is_body_held)
 
     async def _send(
         self, connection: Connection, credentials: bytes | None, *, is_probe: bool
@@ -358,8 +365,10 @@ class Exchange:
             can_continue = await connection.drain(head) and body_went
         except (BadResponseError, TimeoutError):
             can_continue = False
-        if self._attempt.may_reach_origin and not self._may_be_lost(connection, is_probe=is_probe):
-            can_continue = False
+        if self._attempt.may_reach_origin and not (
+            is_probe or connection is self._bound or self._is_repeatable
+        ):
+            can_continue = False  # perhaps the upstream closes now: nobody could tell if the request arrived
         values, bindings = head.values(b"proxy-authenticate"), connection.channel_bindings
         self._sent = None
         if self._journey is not None:
@@ -374,13 +383,6 @@ class Exchange:
                 "Send it again: Px is ready for the login now.",
             )
         return credentials
-
-    def _may_be_lost(self, connection: Connection, *, is_probe: bool) -> bool:
-        """Whether the request may go over a connection that the upstream perhaps closes now, after its 407.
-
-        If it does, nobody can tell whether the request arrived; see `_may_repeat`.
-        """
-        return is_probe or connection is self._bound or self._request.head.method in REPEATABLE_METHODS
 
     async def _stop_upload(self) -> bool:
         """End the upload; return whether the whole body had gone (else the connection is of no more use)."""
