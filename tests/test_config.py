@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shlex
 import sys
 from ipaddress import ip_address
 from pathlib import Path
@@ -97,6 +98,35 @@ def test_the_defaults_are_those_of_the_founding_document(house):
     assert (settings.password, settings.nthash) == (None, None)
     assert (settings.threads, settings.idle, settings.socktimeout) == (5, 30.0, 5.0)
     assert (settings.foreground, settings.verbose, settings.log) == (False, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "facts"),
+    [
+        ("px --proxy=proxyserver.com:80", {"listens_everywhere": False, "admits_own": False}),
+        ("px --noproxy=0.0.0.0/0 --debug", {"log": 2, "goes_directly": True}),
+        ("px --proxy=proxyserver.com:80 --hostonly", {"listens_everywhere": True, "admits_own": True}),
+        (
+            "px --proxy=proxyserver:80 --hostonly --gateway --allow=172.*.*.*",
+            {"listens_everywhere": True, "admits_own": True, "admits_172": True, "admits_all": False},
+        ),
+        ("px --proxy=proxyserver.com:80 --gateway", {"listens_everywhere": True, "admits_all": True}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_examples_of_the_founding_document_mean_what_it_says(house, command, facts):
+    settings = house.load(*shlex.split(command)[1:]).settings
+    assert settings is not None
+    access = settings.access
+    known = {
+        "log": settings.log,
+        "goes_directly": settings.noproxy.matches_everything,
+        "listens_everywhere": any(address.is_unspecified for address in access.listen),
+        "admits_own": access.admits_own,
+        "admits_172": access.admits("172.16.1.2", lambda _: False),
+        "admits_all": access.admits("8.8.8.8", lambda _: False),
+    }
+    assert facts.items() <= known.items()
 
 
 def test_default_settings_take_changes_by_name():
