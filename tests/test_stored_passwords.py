@@ -13,7 +13,13 @@ from px.core.route import parse_upstreams
 from px.core.secret import Secret
 from px.core.secret_store import CLIENT_SERVICE, UPSTREAM_SERVICE, SecretStoreError
 from px.core.startup_errors import ConfigError
-from px.stored_passwords import Account, add_stored_passwords, change_password, upstream_account
+from px.stored_passwords import (
+    Account,
+    add_stored_passwords,
+    change_password,
+    client_account,
+    upstream_account,
+)
 
 USER = "CORP\\alice"
 PASSWORD = Secret("Pässwörd1€")
@@ -103,6 +109,32 @@ def test_an_upstream_with_a_user_of_its_own_is_looked_up_beside_a_given_password
     assert found.password == PASSWORD
 
 
+CLIENTS: dict[str, Any] = {"client_username": "team", "client_auth": AuthPolicy("ANY")}
+
+
+def test_the_stored_password_of_clients_is_used():
+    store = Store(team="of an upstream")
+    store.kept[CLIENT_SERVICE, "team"] = Secret("of clients")
+    found, _ = add(settings(username="team", **CLIENTS), store)
+    assert (found.client_password, found.password) == (Secret("of clients"), Secret("of an upstream"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**CLIENTS, "client_password": PASSWORD},
+        {**CLIENTS, "client_auth": AuthPolicy("NONE")},
+        {**CLIENTS, "client_username": ""},
+    ],
+    ids=["a password is given", "clients need no login", "no user is named"],
+)
+def test_the_password_of_clients_is_not_looked_for_without_need(changes):
+    store = Store()
+    given = settings(**changes)
+    assert add(given, store) == (given, [])
+    assert store.asked == []
+
+
 def test_a_keyring_that_fails_is_one_warning_and_not_asked_again():
     store = Store()
     store.failure = SecretStoreError("the keyring is locked", "unlock it")
@@ -172,13 +204,21 @@ def test_an_empty_answer_removes_the_stored_password():
     assert change(account, store, "")[1:] == ["No password of alice was stored in the keyring."]
 
 
-def test_each_account_has_a_service_of_its_own():
+def test_the_password_of_clients_is_kept_apart():
     store = Store(alice="pw")
-    change(Account("--client-password", CLIENT_SERVICE, "alice", "client_username", ()), store, "other")
+    account = client_account(settings(username="bob", client_username="alice"))
+    assert (
+        'as service "PxClient". To remove it, run px --client-password' in change(account, store, "other")[1]
+    )
     assert store.kept == {
         (UPSTREAM_SERVICE, "alice"): Secret("pw"),
         (CLIENT_SERVICE, "alice"): Secret("other"),
     }
+
+
+def test_it_is_said_when_px_client_password_comes_first():
+    account = client_account(settings(client_username="alice", client_password=PASSWORD))
+    assert change(account, Store(), "pw")[-1] == "But PX_CLIENT_PASSWORD is set, too, and comes first."
 
 
 @pytest.mark.parametrize(

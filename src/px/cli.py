@@ -85,10 +85,16 @@ def _run_demo(invocation: Invocation) -> int:
 
 def _change_password(invocation: Invocation) -> int:
     from px.secret_entry import read_secret  # noqa: PLC0415
-    from px.stored_passwords import STORE_SECONDS, change_password, upstream_account  # noqa: PLC0415
+    from px.stored_passwords import (  # noqa: PLC0415
+        STORE_SECONDS,
+        change_password,
+        client_account,
+        upstream_account,
+    )
     from px.system.credentials import Keyring  # noqa: PLC0415
 
-    account = upstream_account(_settings_of(invocation))
+    account_of = upstream_account if invocation.action == "password" else client_account
+    account = account_of(_settings_of(invocation))
     change_password(account, Keyring(STORE_SECONDS), read_secret, _announce)
     return EXIT_OK
 
@@ -166,6 +172,7 @@ _VERBS: Final[dict[str, Callable[[Invocation], int]]] = {
     "env": _print_env,
     "demo": _run_demo,
     "password": _change_password,
+    "client_password": _change_password,
     "hash": _print_hash,
     "version": _print_version,
     "help": _print_help,

@@ -35,7 +35,7 @@ First steps:
       Log in at that proxy as the user logged in here. In another terminal:
       export https_proxy=http://127.0.0.1:3128
   px --proxy=proxy.corp.example:8080 --username='CORP\\alice'
-      As somebody else, with the password in the variable PX_PASSWORD.
+      As somebody else, with the password that px --password has stored.
   px --proxy=first:8080,second:8080 --noproxy='10.*,*.corp.example' --save
       Two proxies, one in reserve, the intranet directly; saved for: px
 """

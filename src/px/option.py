@@ -105,4 +105,5 @@ class Action:
         """How it is given."""
         value = f"[={self.metavar}]" if self.metavar else ""
         switches = "".join(f" [--{switch}]" for switch in self.switches)
-        return ", ".join([*(f"-{alias}" for alias in self.aliases), f"--{self.name}{value}{switches}"])
+        flag = "--" + self.name.replace("_", "-")
+        return ", ".join([*(f"-{alias}" for alias in self.aliases), f"{flag}{value}{switches}"])

@@ -11,7 +11,7 @@ from px.config import Settings
 from px.core.principal import candidates_of
 from px.core.route import UpstreamAddress
 from px.core.secret import Secret
-from px.core.secret_store import UPSTREAM_SERVICE, SecretStore, SecretStoreError
+from px.core.secret_store import CLIENT_SERVICE, UPSTREAM_SERVICE, SecretStore, SecretStoreError
 from px.core.startup_errors import ConfigError
 
 _LOGGER = logging.getLogger("px.secrets")
@@ -45,6 +45,14 @@ def upstream_account(settings: Settings) -> Account:
     """Return the account that logs in at the upstreams."""
     overriding = [name for name, secret in _given_secrets(settings) if secret]
     return Account("--password", UPSTREAM_SERVICE, settings.username, "username", tuple(overriding))
+
+
+def client_account(settings: Settings) -> Account:
+    """Return the account that clients log in as at Px."""
+    overriding = ("PX_CLIENT_PASSWORD",) if settings.client_password else ()
+    return Account(
+        "--client-password", CLIENT_SERVICE, settings.client_username, "client_username", overriding
+    )
 
 
 def _given_secrets(settings: Settings) -> list[tuple[str, Secret | None]]:
@@ -101,7 +109,7 @@ def _remove_password(account: Account, store: SecretStore, place: str, _: Secret
 
 
 def add_stored_passwords(settings: Settings, store: SecretStore, warn: Callable[[str], object]) -> Settings:
-    """Return settings with the passwords of those users for whom no secret is given.
+    """Return settings with the passwords of those users, clients too, for whom no secret is given.
 
     Blocks for as long as the store does, which is asked once for each user, and no more once it has failed.
 
@@ -113,12 +121,17 @@ def add_stored_passwords(settings: Settings, store: SecretStore, warn: Callable[
     Raises:
         ConfigError: ``kerberos`` is set, and there is no password or no realm for it.
     """
-    found = _load_passwords(_users_without_secret(settings), store, warn)
+    clients = (CLIENT_SERVICE, settings.client_username)
+    wanted = [(UPSTREAM_SERVICE, user) for user in _users_without_secret(settings)]
+    found = _load_passwords([*wanted, *([clients] if _wants_client_password(settings) else [])], store, warn)
     proxy = tuple(_with_password(upstream, found) for upstream in settings.proxy)
-    password = settings.password if _has_secret(settings) else found.get(settings.username)
+    password = settings.password
+    if not _has_secret(settings):
+        password = found.get((UPSTREAM_SERVICE, settings.username))
     if settings.kerberos:
         _check_ticket_can_be_got(settings.username, password)
-    return replace(settings, password=password, proxy=proxy)
+    client_password = settings.client_password or found.get(clients)
+    return replace(settings, password=password, proxy=proxy, client_password=client_password)
 
 
 def _check_ticket_can_be_got(username: str, password: Secret | None) -> None:
@@ -144,22 +157,32 @@ def _users_without_secret(settings: Settings) -> list[str]:
     return list(dict.fromkeys(users))
 
 
+def _wants_client_password(settings: Settings) -> bool:
+    is_asked_for = bool(settings.client_username) and not settings.client_auth.is_none
+    return is_asked_for and not settings.client_password
+
+
+#: By service and user name.
+_Found = dict[tuple[str, str], Secret | None]
+
+
 def _load_passwords(
-    users: list[str], store: SecretStore, warn: Callable[[str], object]
-) -> dict[str, Secret | None]:
-    found: dict[str, Secret | None] = {}
-    for user in users:
+    wanted: list[tuple[str, str]], store: SecretStore, warn: Callable[[str], object]
+) -> _Found:
+    found: _Found = {}
+    for service, user in wanted:
         try:
-            found[user] = store.load_password(UPSTREAM_SERVICE, user)
+            password = found[service, user] = store.load_password(service, user)
         except SecretStoreError as error:
             _LOGGER.info("no stored password of %s: %s", user, error.cause)
             warn(f"Warning: no stored password of {user}: {error.cause}; {error.mend}.")
             break
-        _LOGGER.info("%s password of %s is stored", "a" if found[user] else "no", user)
+        _LOGGER.info("%s password of %s is stored, as service %s", "a" if password else "no", user, service)
     return found
 
 
-def _with_password(upstream: UpstreamAddress, found: dict[str, Secret | None]) -> UpstreamAddress:
-    if upstream.password is not None or not found.get(upstream.username):
+def _with_password(upstream: UpstreamAddress, found: _Found) -> UpstreamAddress:
+    password = found.get((UPSTREAM_SERVICE, upstream.username))
+    if upstream.password is not None or password is None:
         return upstream
-    return replace(upstream, password=found[upstream.username])
+    return replace(upstream, password=password)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 import threading
 import time
@@ -100,6 +101,25 @@ def test_a_stored_password_gets_a_ticket(
     ):
         exchanges.get(client, network)
     watch.check_cost(1, answered=1)
+
+
+def test_clients_log_in_with_the_password_that_is_stored_for_them(
+    network: CorporateNetwork, tmp_path: Path, unlocked: Session
+) -> None:
+    options = ["--client_username=team", "--client_auth=BASIC"]
+    done = run_action(
+        tmp_path, "--client-password", *options, stdin="of the team\n", environment=unlocked.environment
+    )
+    assert (done.returncode, 'as service "PxClient"' in done.stdout) == (0, True)
+    upstream = f"--proxy=localhost:{network.open.port}"
+    with PxProcess(tmp_path, upstream, *options, environment=unlocked.environment) as px:
+        statuses = {}
+        for password in ("of the team", "another"):
+            credentials = base64.b64encode(f"team:{password}".encode()).decode()
+            with Client(px.port) as client:
+                fields = [("Proxy-Authorization", f"Basic {credentials}")]
+                statuses[password] = client.get(network.origin.url("/", HOST), fields).status
+    assert statuses == {"of the team": 200, "another": 407}
 
 
 @pytest.mark.parametrize("secret", [Secret.PASSWORD, Secret.NT_HASH])
