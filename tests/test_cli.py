@@ -13,6 +13,7 @@ import pytest
 from px import __version__, cli
 from px.core.md4 import nt_hash
 from px.core.startup_errors import PortInUseError
+from px.log import close_log
 from tests.px_process import PxProcess, run_action
 from tests.small_origin import get, running_origin
 
@@ -170,6 +171,28 @@ def test_a_port_in_use_is_exit_5(cwd, app, monkeypatch, capsys):
     app.run = refuse
     assert cli.run_command(["--proxy=h"]) == 5
     assert capsys.readouterr().err == "px: port 3128 is in use by Px (pid 1)\n"
+
+
+def test_a_crash_in_a_group_of_tasks_is_told_by_its_own_name(cwd, app, monkeypatch, capsys):
+    def crash(_settings, _announce):
+        raise ExceptionGroup("unhandled errors in a TaskGroup", [RuntimeError("lost")])
+
+    monkeypatch.chdir(cwd)
+    app.run = crash
+    assert cli.run_command(["--proxy=h"]) == 1
+    assert capsys.readouterr().err.startswith("px: crashed: RuntimeError: lost; the traceback is in ")
+
+
+def test_a_crash_before_there_is_a_log_is_told_in_one_line(cwd, monkeypatch, capsys):
+    def crash(*_args):
+        raise RuntimeError("lost")
+
+    monkeypatch.chdir(cwd)
+    monkeypatch.setattr("px.config.load_settings", crash)
+    close_log()
+    assert cli.run_command(["--proxy=h"]) == 1
+    (path,) = cwd.glob("debug-crash-*.log")
+    assert capsys.readouterr().err == f"px: crashed: RuntimeError: lost; the traceback is in {path}\n"
 
 
 def test_a_crash_is_exit_1_with_one_line_and_a_log(cwd, app, monkeypatch, capsys):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -10,17 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from px.core.startup_errors import ConfigError
-from px.log import PrivateLogFile, RequestLog, close_log, open_log, redact, write_crash_log
+from px.log import MAX_FAULT_LOGS, PrivateLogFile, RequestLog, close_log, open_log, redact, write_crash_log
 
 pytestmark = pytest.mark.usefixtures("px_logging")
 log = logging.getLogger("px.test")
 
 
-def test_off_nothing_is_enabled_and_no_handler_waits(tmp_path, capsys):
+def test_off_nothing_that_is_said_in_the_ordinary_course_of_things_is_enabled(tmp_path, capsys):
     assert open_log(0, verbose=False, cwd=tmp_path, port=3128) is None
-    assert not log.isEnabledFor(logging.CRITICAL)
+    assert not log.isEnabledFor(logging.WARNING)
     log.critical("unheard")
-    assert logging.getLogger("px").handlers == []
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr() == ("", "")
 
@@ -192,6 +192,7 @@ def test_a_crash_leaves_a_log_with_logging_off(tmp_path):
     path = write_crash_log(RuntimeError("at http://alice:s3cret@h:1"), tmp_path)
     assert path is not None
     assert path.match("debug-crash-*.log")
+    assert " Px " in path.read_text().splitlines()[0]
     assert "RuntimeError: at http://***@h:1" in path.read_text()
 
 
@@ -202,6 +203,38 @@ def test_a_crash_goes_to_the_state_directory_where_the_working_directory_is_no_g
     assert path.parent == tmp_path
     monkeypatch.setattr("px.system.installation.user_state_path", lambda *_args, **_kwargs: path / "x")
     assert write_crash_log(RuntimeError(), tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("logger", ["px.test", "asyncio"])
+@pytest.mark.parametrize(("level", "verbose"), [(0, False), (4, True)])
+def test_a_fault_that_px_survives_leaves_a_log_where_there_is_no_other(
+    tmp_path, capsys, logger, level, verbose
+):
+    open_log(level, verbose=verbose, cwd=tmp_path, port=1)
+    logging.getLogger(logger).error("failed", exc_info=RuntimeError("at http://alice:s3cret@h:1"))
+    (path,) = tmp_path.glob("debug-crash-*.log")
+    first, *rest = path.read_text().splitlines()
+    assert re.fullmatch(r"[\d-]{10} [\d:]{8} Px [\d.]+, Python [\d.]+\S* on \w+", first)
+    assert f"{logger}: failed" in rest[0]
+    assert "RuntimeError: at http://***@h:1" in rest[-1]
+    assert capsys.readouterr().err == f"px: a fault of Px, which goes on; the traceback is in {path}\n"
+
+
+def test_a_fault_again_and_again_does_not_fill_the_disk(tmp_path):
+    open_log(0, verbose=False, cwd=tmp_path, port=1)
+    for number in range(100):
+        log.error("failed", exc_info=RuntimeError(number))
+    texts = [path.read_text() for path in tmp_path.glob("debug-crash-*.log")]
+    assert "".join(texts).count("RuntimeError") == MAX_FAULT_LOGS
+
+
+def test_a_fault_stands_in_the_log_file_where_there_is_one(tmp_path, capsys):
+    path = open_log(2, verbose=False, cwd=tmp_path, port=1)
+    logging.getLogger("asyncio").error("failed", exc_info=RuntimeError("why"))
+    assert path is not None
+    assert "RuntimeError: why" in path.read_text()
+    assert list(tmp_path.iterdir()) == [path]
+    assert capsys.readouterr().err == ""
 
 
 def test_the_file_handler_reports_as_the_standard_one(tmp_path):

@@ -208,6 +208,8 @@ def _report_crash(error: Exception) -> int:
     from px.log import redact, write_crash_log  # noqa: PLC0415
 
     path = write_crash_log(error, Path.cwd())
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]  # the group says only that there is one
     _complain(
         redact(f"crashed: {type(error).__name__}: {error}")
         + (f"; the traceback is in {path}" if path else "")

@@ -1,8 +1,11 @@
 """Logging: where it goes, what it never shows.
 
-Off (log=0) it costs nothing: the logger ``px`` has no handler and a level above all messages, so that
-`isEnabledFor` is False everywhere. On, everything from DEBUG up is written, through a formatter that cuts
-credentials out of the finished line. Code should not log any; this is the last safety net.
+Off (log=0) it costs nothing: the logger ``px`` has a level above all that is said in the ordinary course of
+things, so that `isEnabledFor` is False. On, everything from DEBUG up is written, through a formatter that
+cuts credentials out of the finished line. Code should not log any; this is the last safety net.
+
+A fault of Px always leaves a log: one that ends it (`write_crash_log`), and one that costs a single request
+only (`FaultLog`). What asyncio has to say of faults in callbacks goes the same ways.
 """
 
 from __future__ import annotations
@@ -32,9 +35,12 @@ KEPT_LOGS: Final = 3
 
 _LOG_OFF, _LOG_UNIQUE, _LOG_STDOUT, _LOG_STATE = 0, 3, 4, 5
 _SILENT: Final = logging.CRITICAL + 1
+#: Faults that a process leaves a log of when no other log has them: the same may come again and again.
+MAX_FAULT_LOGS: Final = 10
 _LINE: Final = "%(asctime)s.%(msecs)03d %(levelname)-7s [%(process)d%(request)s] %(name)s: %(message)s"
 
 _ROOT = logging.getLogger("px")
+_ASYNCIO = logging.getLogger("asyncio")
 
 
 # Redaction
@@ -90,6 +96,29 @@ class PrivateLogFile(RotatingFileHandler):
         return stream
 
 
+class FaultLog(logging.Handler):
+    """Leaves a log of each fault of Px that it survives, and a line on stderr that says where.
+
+    Args:
+        cwd: Directory of the logs.
+    """
+
+    def __init__(self, cwd: Path) -> None:
+        super().__init__(logging.ERROR)
+        self._cwd = cwd
+        self._left = MAX_FAULT_LOGS
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record that has a traceback."""
+        if not record.exc_info or not self._left:
+            return
+        self._left -= 1
+        path = _write_report(self.format(record) + "\n", self._cwd)
+        if path and sys.stderr is not None:  # None without a console (pythonw)
+            sys.stderr.write(f"px: a fault of Px, which goes on; the traceback is in {path}\n")
+            sys.stderr.flush()
+
+
 def open_private(path: str, flags: int) -> int:
     """Open a file that its owner alone can read, for the ``opener`` of `open`.
 
@@ -124,13 +153,14 @@ def open_log(log: int, *, verbose: bool, cwd: Path, port: int, process: str = "m
     if log_file:
         handlers.append(log_file)
     _ROOT.propagate = False
-    _ROOT.setLevel(logging.DEBUG if handlers else _SILENT)
+    _ROOT.setLevel(logging.DEBUG if handlers else logging.ERROR)
+    if not log_file:
+        handlers.append(FaultLog(cwd))
     for handler in handlers:
         handler.setFormatter(RedactingFormatter())
         _ROOT.addHandler(handler)
-    _ROOT.info(
-        "Px %s, process %s, Python %s on %s", __version__, process, sys.version.split()[0], sys.platform
-    )
+        _ASYNCIO.addHandler(handler)
+    _ROOT.info("%s, process %s", _say_version(), process)
     return Path(log_file.baseFilename) if log_file else None
 
 
@@ -138,6 +168,7 @@ def close_log() -> None:
     """Take down all handlers and switch logging off."""
     for handler in list(_ROOT.handlers):
         _ROOT.removeHandler(handler)
+        _ASYNCIO.removeHandler(handler)
         handler.close()
     _ROOT.setLevel(_SILENT)
 
@@ -172,6 +203,10 @@ def _file_name(stem: str, *, is_unique: bool) -> str:
     return f"debug-{stem}{unique}.log"
 
 
+def _say_version() -> str:
+    return f"Px {__version__}, Python {sys.version.split()[0]} on {sys.platform}"
+
+
 def _make_state_dir() -> Path:
     from px.system.installation import state_directory  # noqa: PLC0415 - with log=5 and after a crash only
 
@@ -188,7 +223,13 @@ def write_crash_log(error: BaseException, cwd: Path) -> Path | None:
         neither can be written.
     """
     report = redact("".join(traceback.format_exception(error)))
-    _ROOT.critical("crashed\n%s", report)
+    if _ROOT.handlers:  # else Python would print it
+        _ROOT.critical("crashed\n%s", report)
+    return _write_report(report, cwd)
+
+
+def _write_report(report: str, cwd: Path) -> Path | None:
+    report = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {_say_version()}\n{report}"
     name = _file_name("crash", is_unique=True)
     with contextlib.suppress(OSError):
         return _write_private(cwd / name, report)
@@ -198,6 +239,6 @@ def write_crash_log(error: BaseException, cwd: Path) -> Path | None:
 
 
 def _write_private(path: Path, text: str) -> Path:
-    with open(path, "x", encoding="utf-8", opener=open_private) as stream:
+    with open(path, "a", encoding="utf-8", opener=open_private) as stream:
         stream.write(text)
     return path
