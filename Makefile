@@ -1,10 +1,10 @@
-# make demo | check | test | test-windows | cover | docs | clean; see CONTRIBUTING.md
+# make demo | check | test | test-windows | cover | bench | docs | clean; see CONTRIBUTING.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
-.PHONY: help demo check test test-windows lint types imports unit-newer system-packages cover docs clean
+.PHONY: help demo check test test-windows lint types imports unit-newer system-packages cover bench docs clean
 
 help:
 	@sed -n '1s/^# //p' Makefile
@@ -49,11 +49,20 @@ cover: $(VENV)/dev-installed
 	$(BIN)/coverage combine
 	$(BIN)/coverage report
 
+# Px beside other proxies; the results go to docs/performance.md. Some 15 minutes, best on a quiet machine.
+bench: system-packages $(VENV)/bench-installed
+	bench/install_peers.sh $(BIN)/python
+	$(BIN)/python -m bench --write
+
 docs: $(VENV)/px-installed
 	$(BIN)/python -m scripts.write_options_md
 
 clean:
 	rm -rf $(VENV) .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+
+$(VENV)/bench-installed: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@ $(VENV)/px-installed
 
 # Debian's python3 comes without what `python3 -m venv` needs.
 $(BIN)/python:

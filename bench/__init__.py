@@ -1,0 +1,1 @@
+"""How fast Px is, beside other proxies: `python -m bench`. See docs/performance.md."""

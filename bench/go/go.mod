@@ -1,0 +1,3 @@
+module bench/relay
+
+go 1.19
