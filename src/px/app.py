@@ -102,6 +102,7 @@ def load_client_auth(settings: Settings) -> ClientAuth | None:
         policy=settings.client_auth,
         username=settings.client_username,
         password=settings.client_password,
+        keyring=Keyring(settings.socktimeout),
         nosspi=settings.client_nosspi,
         offload=Offload("px-clients", CLIENT_THREADS, settings.socktimeout).run,
     )

@@ -303,8 +303,8 @@ OPTIONS: Final = (
         help="How the programs that use Px have to log in at Px, those on this computer too: NONE (not at "
         "all), ANY, ANYSAFE (all but Basic), or a comma separated list of NEGOTIATE (Kerberos, NTLM inside), "
         "KERBEROS, NTLM, DIGEST, BASIC; prefixes as for --auth. Offered is what can be checked: Kerberos "
-        "with a keytab (KRB5_KTNAME), the others with PX_CLIENT_PASSWORD. On Windows, NEGOTIATE and NTLM let "
-        "in the users of Windows.",
+        "with a keytab (KRB5_KTNAME), the others with a password (--client-password, PX_CLIENT_PASSWORD). On "
+        "Windows, NEGOTIATE and NTLM let in the users of Windows.",
         parse=partial(parse_auth, is_list_valid=True),
     ),
     Option(
@@ -315,7 +315,7 @@ OPTIONS: Final = (
         metavar="USER",
         valid="DOMAIN\\user, user@REALM or user",
         help="The only user that clients may log in as: DOMAIN\\user, user@REALM or user. Empty: whoever "
-        "knows the clients' password, has a ticket, or is a user of Windows.",
+        "has a password in the keyring or knows PX_CLIENT_PASSWORD, has a ticket, or is a user of Windows.",
         parse=parse_username,
         hides=lambda text: ":" in text,
     ),

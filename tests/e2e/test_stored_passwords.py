@@ -21,6 +21,7 @@ from . import exchanges
 from .exchanges import HOST
 from .http_client import Client
 from .logins import Kerberos, Login, Secret
+from .ntlm_client import get_by
 from .squid_watch import Watch, bad_passwords
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the keyring of these tests is Linux's")
@@ -120,6 +121,24 @@ def test_clients_log_in_with_the_password_that_is_stored_for_them(
                 fields = [("Proxy-Authorization", f"Basic {credentials}")]
                 statuses[password] = client.get(network.origin.url("/", HOST), fields).status
     assert statuses == {"of the team": 200, "another": 407}
+
+
+def test_without_a_name_every_client_may_log_in_that_the_keyring_knows(
+    network: CorporateNetwork, tmp_path: Path, unlocked: Session
+) -> None:
+    for user in ("ann", "ben"):
+        arguments = ("--client-password", f"--client_username={user}")
+        run_action(tmp_path, *arguments, stdin=f"of {user}\n", environment=unlocked.environment)
+    url = network.origin.url("/")
+    with PxProcess(tmp_path, "--noproxy=*", "--client_auth=NTLM", environment=unlocked.environment) as px:
+        for user, password, status in (
+            ("ann", "of ann", 200),
+            ("CORP\\ben", "of ben", 200),
+            ("ann", "of ben", 407),
+            ("carol", "of carol", 407),
+        ):
+            with Client(px.port) as client:
+                assert get_by(client, url, user, password).status == status, user
 
 
 @pytest.mark.parametrize("secret", [Secret.PASSWORD, Secret.NT_HASH])

@@ -7,8 +7,10 @@ import pytest
 from px.core.auth_policy import AuthPolicy
 from px.core.client_auth import ClientAuth
 from px.core.secret import Secret
+from px.core.secret_store import SecretStoreError
 from px.core.startup_errors import ConfigError
 from px.system.client_logins import make_client_auth
+from tests.core.client_logins import ask, basic, is_in
 
 PASSWORD = Secret("pw")
 
@@ -22,18 +24,46 @@ def no_keytab(tmp_path, monkeypatch):
     monkeypatch.setenv("KRB5_KTNAME", f"FILE:{tmp_path}/none.keytab")
 
 
+class Keyring:
+    """Stands for a keyring, or for none where `passwords` is None."""
+
+    def __init__(self, passwords: dict[str, str] | None = None) -> None:
+        self._passwords = passwords
+        self.asked: list[str] = []
+
+    @property
+    def name(self) -> str:
+        if self._passwords is None:
+            raise SecretStoreError("there is no keyring here", "get one")
+        return "the keyring"
+
+    def load_password(self, service: str, username: str) -> Secret | None:
+        assert service == "PxClient"
+        self.asked.append(username)
+        text = (self._passwords or {}).get(username)
+        return Secret(text) if text else None
+
+    def store_password(self, service: str, username: str, password: Secret) -> None:
+        pytest.fail("Px stores nothing by itself")
+
+    def remove_password(self, service: str, username: str) -> bool:
+        pytest.fail("nor does it remove anything")
+
+
 def make(
     policy: str,
     platform: str,
     *,
     password: Secret | None = None,
     username: str = "",
+    keyring: Keyring | None = None,
     nosspi: bool = False,
 ) -> ClientAuth | None:
     return make_client_auth(
         policy=AuthPolicy.parse_list(policy),
         username=username,
         password=password,
+        keyring=keyring or Keyring(),
         nosspi=nosspi,
         offload=inline,
         platform=platform,
@@ -61,6 +91,9 @@ def test_none_is_nothing():
         ("ANY", "win32", {"password": PASSWORD}, "negotiate ntlm digest basic"),
         ("ANY", "win32", {"password": PASSWORD, "nosspi": True}, "ntlm digest basic"),
         ("NEGOTIATE,BASIC", "win32", {}, "negotiate"),
+        ("ANY", "linux", {"keyring": Keyring({})}, "ntlm digest basic"),
+        ("ANY", "win32", {"keyring": Keyring({})}, "negotiate ntlm digest basic"),
+        ("NEGOTIATE,BASIC", "win32", {"keyring": Keyring({}), "username": "alice"}, "negotiate"),
     ],
 )
 def test_what_can_be_checked_is_offered(policy, platform, options, offered):
@@ -70,10 +103,11 @@ def test_what_can_be_checked_is_offered(policy, platform, options, offered):
 @pytest.mark.parametrize(
     ("policy", "platform", "options", "mend"),
     [
-        ("NTLM", "linux", {}, "; set PX_CLIENT_PASSWORD, and --client_username"),
+        ("NTLM", "linux", {}, "store its password with px --client-password, or set PX_CLIENT_PASSWORD"),
         ("ANY", "linux", {}, "or KRB5_KTNAME to a keytab with HTTP/<this host> (no Kerberos: "),
         ("KERBEROS", "darwin", {"password": PASSWORD}, "or KRB5_KTNAME to a keytab"),
-        ("BASIC", "win32", {}, "; set PX_CLIENT_PASSWORD, and --client_username"),
+        ("BASIC", "win32", {}, "; name a user with --client_username"),
+        ("BASIC", "linux", {"keyring": Keyring({}), "username": "alice"}, "; name a user"),
         ("ANY", "win32", {"nosspi": True}, "or leave out --client_nosspi"),
     ],
 )
@@ -99,3 +133,28 @@ def test_a_password_that_is_no_text_is_an_error_that_does_not_show_it():
 def test_whose_logins_they_are_is_shown_and_no_secret():
     auth = make("NTLM", "linux", password=PASSWORD, username="CORP\\alice")
     assert repr(auth) == "<ClientAuth ntlm for CORP\\alice>"
+
+
+def test_a_keyring_is_not_touched_where_nobody_needs_it():
+    class Untouched(Keyring):
+        @property
+        def name(self) -> str:
+            pytest.fail("asked")
+
+    assert offers("NEGOTIATE,NTLM", "win32", keyring=Untouched()) == "negotiate ntlm"
+    assert offers("BASIC", "linux", keyring=Untouched(), password=PASSWORD) == "basic"
+
+
+async def test_whoever_the_keyring_knows_may_log_in_and_nobody_else():
+    keyring = Keyring({"alice": "of alice", "CORP\\bob": "of bob"})
+    auth = make("BASIC", "linux", keyring=keyring)
+    assert auth is not None
+    login = auth.open_login()
+    for user, password, may in (
+        ("alice", "of alice", True),
+        ("CORP\\bob", "of bob", True),
+        ("bob", "of bob", False),
+        ("alice", "of bob", False),
+        ("mallory", "", False),
+    ):
+        assert is_in(await ask(login, basic(user, password))) is may

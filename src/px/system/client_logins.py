@@ -1,12 +1,15 @@
 """How clients log in at this Px: what the user allows, as far as this computer can check it.
 
-==============  ==================================  ============================  ==============
-known           Negotiate                           NTLM                          Digest, Basic
-==============  ==================================  ============================  ==============
-Windows         by SSPI                             by SSPI                       -
-a keytab        Kerberos (not on Windows)           -                             -
-a password      NTLM inside, unless by SSPI         `NtlmAcceptor`, unless SSPI   yes
-==============  ==================================  ============================  ==============
+===================  ==================================  ============================  ==============
+known                Negotiate                           NTLM                          Digest, Basic
+===================  ==================================  ============================  ==============
+Windows              by SSPI                             by SSPI                       -
+a keytab             Kerberos (not on Windows)           -                             -
+a password           NTLM inside, unless by SSPI         `NtlmAcceptor`, unless SSPI   yes
+a keyring, no name   likewise                            likewise                      yes
+===================  ==================================  ============================  ==============
+
+A keyring cannot be asked whose passwords it has: where no client is named, it is asked for each that comes.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import logging
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,10 +27,12 @@ from px.core.client_auth import ClientAuth
 from px.core.client_secrets import ClientName, ClientSecrets, OneClientSecret, SecretBook
 from px.core.digest_verify import DigestNonces
 from px.core.errors import LoginUnusableError
+from px.core.secret_store import SecretStore, SecretStoreError
 from px.core.spnego import NTLM
 from px.core.startup_errors import ConfigError
 from px.system.client_acceptors import find_keytab, find_sspi
 from px.system.gssapi import GssapiError
+from px.system.stored_clients import StoredClients
 
 if TYPE_CHECKING:
     from px.core.auth_policy import AuthPolicy
@@ -36,12 +42,13 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger("px.client_logins")
 
 
-# Excepted: four options, and where and how they are used.
-def make_client_auth(
+# Excepted: four options, and what they are used with.
+def make_client_auth(  # noqa: PLR0913
     *,
     policy: AuthPolicy,
     username: str,
     password: Secret | None,
+    keyring: SecretStore,
     nosspi: bool,
     offload: Offload,
     platform: str = sys.platform,
@@ -52,6 +59,7 @@ def make_client_auth(
         policy: What the user allows.
         username: The only client; empty: any.
         password: Of that client, or of every one; None: none is known.
+        keyring: Asked about every client that comes, where neither of the two is given.
         nosspi: Whether Windows is not to be asked.
         offload: Runs what asks the operating system, with a timeout.
         platform: As `sys.platform`.
@@ -62,9 +70,11 @@ def make_client_auth(
     if policy.is_none:
         return None
     only = ClientName.parse(username) if username else None
-    store = _open_store(password, only)
-    book = SecretBook(store, only, secrets.token_bytes) if store is not None else None
     acceptors, lack = _find_acceptors(policy, offload, platform, nosspi=nosspi)
+    store = _open_store(password, only)
+    if store is None and only is None and _needs_passwords(policy, acceptors):
+        store = _open_keyring(keyring, offload)
+    book = SecretBook(store, only, secrets.token_bytes) if store is not None else None
     if book is not None:
         acceptors.setdefault(NTLM, partial(NtlmAcceptor, book, secrets.token_bytes, time.time))
     nonces = DigestNonces(secrets.token_bytes(32), secrets.token_bytes, time.time)
@@ -84,6 +94,20 @@ def _open_store(password: Secret | None, only: ClientName | None) -> ClientSecre
         raise ConfigError(f"PX_CLIENT_PASSWORD: {error.cause}. {error.mend}") from None
 
 
+def _needs_passwords(policy: AuthPolicy, acceptors: Mapping[str, OpenAcceptor]) -> bool:
+    by_ntlm = policy.allows("ntlm") or policy.allows_ntlm_in_negotiate
+    return policy.allows("digest") or policy.allows("basic") or (by_ntlm and NTLM not in acceptors)
+
+
+def _open_keyring(keyring: SecretStore, offload: Offload) -> ClientSecrets | None:
+    try:
+        _LOGGER.info("clients are looked up in %s", keyring.name)
+    except SecretStoreError as error:
+        _LOGGER.info("clients are not looked up in a keyring: %s", error.cause)
+        return None
+    return StoredClients(keyring, offload, time.monotonic)
+
+
 def _find_acceptors(
     policy: AuthPolicy, offload: Offload, platform: str, *, nosspi: bool
 ) -> tuple[dict[str, OpenAcceptor], str]:
@@ -99,7 +123,8 @@ def _find_acceptors(
 
 
 def _explain_lack(policy: AuthPolicy, lack: str) -> str:
-    mend = "set PX_CLIENT_PASSWORD, and --client_username"
+    mend = "name a user with --client_username and store its password with px --client-password, or set"
+    mend += " PX_CLIENT_PASSWORD"
     if policy.allows("kerberos") and lack != "--client_nosspi":
         mend += f", or KRB5_KTNAME to a keytab with HTTP/<this host> ({lack})"
     elif lack:
