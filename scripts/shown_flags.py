@@ -37,10 +37,7 @@ FOUNDING_FLAGS: Final = (
 
 #: Founding flags that no test shows yet, and why. It only gets shorter.
 NOT_SHOWN: Final = {
-    "--quit": "not built yet",
-    "--workers": "not built yet",
     "--proxyreload": "not built yet",
-    "--foreground": "does nothing yet: Px never leaves the console",
 }
 
 

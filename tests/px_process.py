@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 DEFAULT_PORT = 3128
 START_SECONDS = 20.0
@@ -27,6 +28,11 @@ class PxProcess:
         directory: Private: working directory, configuration and state are in it.
         arguments: Options of Px, without ``--port``.
         environment: Variables besides those that every process has (``PX_PASSWORD``, ``KRB5CCNAME``...).
+        workers: How many; 0: as many as Px has by itself.
+        port: To listen on; 0: a free one.
+        names_port: Whether the port is an argument; else a file has to say it.
+        program: What Python is to run.
+        stdin: A descriptor.
         within: A command before the command, as of a network namespace: Px has its default port then.
     """
 
@@ -35,13 +41,21 @@ class PxProcess:
         directory: Path,
         *arguments: str,
         environment: dict[str, str] | None = None,
+        workers: int = 1,
+        port: int = 0,
+        names_port: bool = True,
+        stdin: int = subprocess.DEVNULL,
+        program: Sequence[str] = ("-m", "px"),
         within: Sequence[str] = (),
     ) -> None:
-        self.port = DEFAULT_PORT if within else _free_port()
+        self.port = DEFAULT_PORT if within else port or _free_port()
+        self._program = program
+        self._stdin = stdin
+        self._names_port = names_port and not within
         self._within = within
         self.directory = directory
-        self._arguments = arguments
-        self._environment = {**_clean_environment(directory), **(environment or {})}
+        self._arguments = ((f"--workers={workers}",) if workers else ()) + arguments
+        self.environment = {**_clean_environment(directory), **(environment or {})}
         self._output: list[str] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -63,13 +77,17 @@ class PxProcess:
         return self._process.pid
 
     def __enter__(self) -> Self:
-        port = [] if self.port == DEFAULT_PORT else [f"--port={self.port}"]
-        command = [*self._within, sys.executable, "-m", "px", *port, *self._arguments]
+        return self.start()
+
+    def start(self) -> Self:
+        """Return when it listens; for a test that does not want to see it end well."""
+        port = [f"--port={self.port}"] if self._names_port else []
+        command = [*self._within, sys.executable, *self._program, *port, *self._arguments]
         self._process = subprocess.Popen(
             command,
             cwd=self.directory,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
+            env=self.environment,
+            stdin=self._stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -122,6 +140,40 @@ class PxProcess:
         """Wait until it has ended, and return its exit code."""
         assert self._process is not None
         return self._process.wait(STOP_SECONDS)
+
+    def start_command(self, *arguments: str, names_port: bool = True) -> subprocess.Popen[str]:
+        """Start another ``px`` beside it, for the same port and with the same environment."""
+        port = [f"--port={self.port}"] if names_port else []
+        return subprocess.Popen(
+            [*self._within, sys.executable, *self._program, *port, *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def command(self, *arguments: str, names_port: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one, and return what it said."""
+        with self.start_command(*arguments, names_port=names_port) as process:
+            try:
+                said, complained = process.communicate(timeout=START_SECONDS + STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``px --status --json`` tells."""
+        done = self.command("--status", "--json")
+        assert done.returncode == 0, done.stderr
+        status: dict[str, Any] = json.loads(done.stdout)
+        return status
+
+    def worker_pids(self) -> list[int]:
+        """Return the process ids of the workers that serve."""
+        return [worker["pid"] for worker in self.status()["workers"] if not worker["is_draining"]]
 
     def memory_bytes(self) -> int:
         """Resident memory now, on Linux."""

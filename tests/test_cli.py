@@ -45,14 +45,14 @@ def cwd(tmp_path):
 
 
 class FakeApp(types.ModuleType):
-    """Stands in for px.app and px.demo; `calls` has what they were called with."""
+    """Stands in for px.workers.program and px.demo; `calls` has what they were called with."""
 
     def __init__(self) -> None:
-        super().__init__("px.app")
+        super().__init__("px.workers.program")
         self.calls: list[Any] = []
-        self.run: Callable[[Any, Callable[[str], None]], int] = self.note
+        self.run: Callable[..., int] = self.note
 
-    def note(self, settings: object, _announce: Callable[[str], None] = print) -> int:
+    def note(self, settings: object, *_: object, **__: object) -> int:
         self.calls.append(settings)
         return 0
 
@@ -63,7 +63,7 @@ class FakeApp(types.ModuleType):
 @pytest.fixture
 def app(monkeypatch):
     fake = FakeApp()
-    monkeypatch.setitem(sys.modules, "px.app", fake)
+    monkeypatch.setitem(sys.modules, "px.workers.program", fake)
     monkeypatch.setitem(sys.modules, "px.demo", fake)
     return fake
 
@@ -111,7 +111,7 @@ def test_help_about_nothing_is_an_error(cwd):
     ids=" ".join,
 )
 def test_a_configuration_error_is_one_line_on_stderr_and_exit_2(cwd, argv, message):
-    done = run_px(*argv, cwd=cwd)
+    done = run_px(*argv, cwd=cwd, XDG_STATE_HOME=str(cwd.parent / "state"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(message)
     assert len(done.stderr.splitlines()) == 1
@@ -136,12 +136,12 @@ def test_the_proxy_runs_with_the_settings_and_its_exit_code_counts(cwd, app, mon
     monkeypatch.chdir(cwd)
     assert cli.run_command(["--proxy=h:1", "--port=7"]) == 0
     assert app.calls[0].port == 7
-    app.run = lambda _settings, _announce: 4
+    app.run = lambda *_, **__: 4
     assert cli.run_command(["--proxy=h:1"]) == 4
 
 
 def test_what_the_proxy_announces_goes_to_stdout(cwd, app, monkeypatch, capsys):
-    def announce_itself(_settings, announce):
+    def announce_itself(_settings, _load, announce, _warn, **_):
         announce("Px listens")
         return 0
 
@@ -164,7 +164,7 @@ def test_warnings_go_to_stderr(cwd, app, monkeypatch, capsys):
 
 
 def test_a_port_in_use_is_exit_5(cwd, app, monkeypatch, capsys):
-    def refuse(_settings, _announce):
+    def refuse(*_, **__):
         raise PortInUseError("port 3128 is in use by Px (pid 1)")
 
     monkeypatch.chdir(cwd)
@@ -174,7 +174,7 @@ def test_a_port_in_use_is_exit_5(cwd, app, monkeypatch, capsys):
 
 
 def test_a_crash_in_a_group_of_tasks_is_told_by_its_own_name(cwd, app, monkeypatch, capsys):
-    def crash(_settings, _announce):
+    def crash(*_, **__):
         raise ExceptionGroup("unhandled errors in a TaskGroup", [RuntimeError("lost")])
 
     monkeypatch.chdir(cwd)
@@ -196,7 +196,7 @@ def test_a_crash_before_there_is_a_log_is_told_in_one_line(cwd, monkeypatch, cap
 
 
 def test_a_crash_is_exit_1_with_one_line_and_a_log(cwd, app, monkeypatch, capsys):
-    def crash(_settings, _announce):
+    def crash(*_, **__):
         raise RuntimeError("lost http://alice:s3cret@h")
 
     monkeypatch.chdir(cwd)
@@ -211,7 +211,7 @@ def test_a_crash_is_exit_1_with_one_line_and_a_log(cwd, app, monkeypatch, capsys
 
 
 def test_ctrl_c_before_px_listens_ends_it_quietly(cwd, app, monkeypatch, capsys):
-    def interrupt(_settings, _announce):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.chdir(cwd)

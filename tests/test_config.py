@@ -179,7 +179,7 @@ def test_a_value_may_have_equals_signs_and_dashes_in_it(house):
         (["--prot=1"], "--prot: unknown option; did you mean --port?"),
         (["--no-proxy=x"], "--no-proxy: unknown option; did you mean --noproxy?"),
         (["--zzz"], "--zzz: unknown option; --help lists all"),
-        (["--workers=2"], "--workers: unknown option"),
+        (["--workers=0"], "--workers=0: not a number from 1 to 64"),
         (["-p"], "-p: unexpected argument"),
         (["-port=1"], "-port: unexpected argument; options begin with --; did you mean --port?"),
         (["proxy:80"], "proxy:80: unexpected argument"),
@@ -490,7 +490,7 @@ def test_what_only_the_later_original_px_has_means_the_same_here(house):
 
 def test_an_unknown_key_is_a_warning_with_file_and_line(house):
     path = house.ini(
-        "; comment\n[proxy]\nserver = h\n\nprot : 1\nport = 5\n[settings]\nusername=x\nworkers = 2\n"
+        "; comment\n[proxy]\nserver = h\n\nprot : 1\nport = 5\n[settings]\nusername=x\nprinters = 2\n"
     )
     invocation = house.load()
     assert invocation.settings is not None
@@ -498,7 +498,7 @@ def test_an_unknown_key_is_a_warning_with_file_and_line(house):
     assert invocation.warnings == (
         f"{path}:5: unknown key [proxy] prot; did you mean port?",
         f"{path}:8: unknown key [settings] username; it belongs in [proxy]",
-        f"{path}:9: unknown key [settings] workers",
+        f"{path}:9: unknown key [settings] printers",
     )
 
 

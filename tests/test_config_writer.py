@@ -156,7 +156,7 @@ def test_what_the_user_wrote_stays_and_only_what_was_given_changes(house):
     text = house.save("--port=4", "--noproxy=10.*")
     left = [line for line in text.splitlines() if line and line in written.splitlines()]
     assert left == [line for line in written.splitlines() if line not in ("", "noproxy = .lab")]
-    assert "\nfuture = 1\nthreads = 5\n" in text
+    assert "\nfuture = 1\nworkers = 2\nthreads = 5\n" in text
     assert "\nnoproxy = 10.*\nnthash = " in text
     assert "\nport = 4\n" in text
 

@@ -35,14 +35,24 @@ MAY_IMPORT = {
     "stored_passwords": {"core"} | SETTINGS,
     "secret_entry": {"core"},
     "tool_settings": {"core"} | SETTINGS,
-    "app": {"access_log", "core", "stored_passwords"} | OUTER_ROOMS | SETTINGS,
-    "workers": {"app", "core"} | OUTER_ROOMS | SETTINGS,
+    "app": {"access_log", "core"} | OUTER_ROOMS | SETTINGS,
+    "workers": {"access_log", "app", "core", "stored_passwords"} | OUTER_ROOMS | SETTINGS,
+    "background": {"system"},
+    "steering": {"core"} | OUTER_ROOMS,
     "demo": {"app", "core", "demo_upstream"} | OUTER_ROOMS | SETTINGS,
     "demo_upstream": {"core"},
     "doctor": {"app", "core"} | OUTER_ROOMS | SETTINGS,
     # The verbs of the command line.
-    "cli": {"app", "config_writer", "demo", "doctor", "secret_entry", "stored_passwords", "tool_settings"}
-    | {"core", "workers"}
+    "cli": {
+        "config_writer",
+        "demo",
+        "doctor",
+        "secret_entry",
+        "steering",
+        "stored_passwords",
+        "tool_settings",
+    }
+    | {"background", "core", "workers"}
     | OUTER_ROOMS
     | SETTINGS,
     "__main__": {"cli"},

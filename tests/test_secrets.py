@@ -66,7 +66,13 @@ def test_a_crash_shows_no_secret(tmp_path):
     }
     program = ("-c", _CRASHING)
     done = run_action(
-        tmp_path, "--username=alice", "--verbose", "--debug", environment=environment, program=program
+        tmp_path,
+        "--username=alice",
+        "--verbose",
+        "--debug",
+        "--workers=1",
+        environment=environment,
+        program=program,
     )
     assert (done.returncode, "crashed: " in done.stderr) == (1, True)
     check_text("the output", done.stdout + done.stderr, forms)

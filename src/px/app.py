@@ -1,35 +1,32 @@
-"""The composition root: settings in, a running Px out."""
+"""The composition root of a worker: settings in, a running Px out."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
-import signal
 import socket
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from px.access_log import AccessLog, Sink, open_sink
+from px.access_log import AccessLog, Sink
 from px.core.access import IsOwn, is_px_itself
 from px.core.errors import ExhaustedError, UnreachableError
 from px.core.host import to_address
 from px.core.lockout import LockoutGuard
 from px.core.route import Route, UpstreamAddress, Via
-from px.core.startup_errors import ConfigError
-from px.core.target import Authority
 from px.core.upstream_login import UpstreamLogin
 from px.net.connection import Hop
+from px.net.counters import Counters
 from px.net.dial import Dialer
 from px.net.exchanger import Exchanger
 from px.net.hop_dialer import HopDialer
 from px.net.io_loop import IoLoop
-from px.net.listener import DRAIN_SECONDS, Listener, open_listening_sockets
+from px.net.listener import Listener
+from px.net.listening_socket import DRAIN_SECONDS
 from px.net.login_turn import LoginTurns
 from px.net.offload import Offload
 from px.net.outbound import Outbound
@@ -39,11 +36,8 @@ from px.net.resolver import Resolver
 from px.net.service import Service
 from px.routing.health import UpstreamHealth
 from px.routing.router import Router
-from px.stored_passwords import LOAD_SECONDS, add_stored_passwords
 from px.system.channel_bindings import tls_server_end_point
 from px.system.client_logins import make_client_auth
-from px.system.credentials import Keyring
-from px.system.installation import load_installation, state_directory
 from px.system.interfaces import OwnAddresses
 from px.system.lockout_file import LockoutFile
 from px.system.ticket_renewal import TicketRenewal
@@ -54,42 +48,16 @@ if TYPE_CHECKING:
     from px.core.client_auth import ClientAuth
     from px.core.secret import Secret
     from px.core.token_source import TokenSource
+    from px.system.installation import Installation
 
 #: Threads for KDC and keyring at most; the others are for DNS (SPEC 1, ``threads``).
 MAX_LOGIN_THREADS = 2
 #: Threads for checking the logins of clients: of their own, so that strangers cannot hold up Px's own logins.
 CLIENT_THREADS = 1
-#: A stop that takes longer is announced.
-ANNOUNCE_SECONDS = 0.3
 #: How often it is looked whether a dead upstream is due for a probe.
 PROBE_TICK_SECONDS = 0.5
 
 _LOGGER = logging.getLogger("px.app")
-
-
-def run(settings: Settings, announce: Callable[[str], object]) -> int:
-    """Serve until Ctrl-C or SIGTERM; return the exit code.
-
-    Args:
-        settings: What Px shall do.
-        announce: Called with a line for the person who started it, once Px listens.
-
-    Raises:
-        StartupError: Px cannot listen.
-    """
-    addresses = settings.access.listen
-    listening = {(str(address), settings.port) for address in addresses}
-    is_own = OwnAddresses(time.monotonic).has
-    for upstream in settings.proxy:
-        if is_px_itself(Authority(upstream.host.lower(), upstream.port), listening=listening, is_own=is_own):
-            raise ConfigError(f"--proxy={upstream}: that is where this Px itself listens")
-    access_sink = open_sink(settings.accesslog, Path.cwd(), state_directory())
-    sockets = open_listening_sockets(addresses, settings.port)
-    settings = add_stored_passwords(settings, Keyring(LOAD_SECONDS), announce)
-    load_client_auth(settings)  # what cannot work is said before anybody is served
-    with asyncio.Runner() as runner:
-        runner.run(_serve_until_stopped(settings, sockets, access_sink, announce))
-    return 0
 
 
 def load_client_auth(settings: Settings) -> ClientAuth | None:
@@ -108,76 +76,27 @@ def load_client_auth(settings: Settings) -> ClientAuth | None:
     )
 
 
-async def _serve_until_stopped(
-    settings: Settings,
-    sockets: list[socket.socket],
-    access_sink: Sink | None,
-    announce: Callable[[str], object],
-) -> None:
-    px = Px(settings, sockets, state_directory(), access_sink)
-    stopped, hurried = asyncio.Event(), asyncio.Event()
-
-    def stop() -> None:
-        (hurried if stopped.is_set() else stopped).set()
-
-    _on_stop_signals(stop)
-    announce(_say_listening(settings, sockets))
-    serving = asyncio.create_task(px.serve())
-    waiting = asyncio.create_task(stopped.wait())
-    await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if not serving.done():
-        await _stop(px, hurried, announce)
-        serving.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
-
-
-async def _stop(px: Px, hurried: asyncio.Event, announce: Callable[[str], object]) -> None:
-    """Let requests under way end, unless the person who waits for it is in a hurry."""
-    both = {asyncio.create_task(px.stop()), asyncio.create_task(hurried.wait())}
-    done, _ = await asyncio.wait(both, timeout=ANNOUNCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    if not done:
-        announce(f"Px ends; what is under way has {DRAIN_SECONDS:g} s. Ctrl-C again ends it now.")
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    for task in both:
-        task.cancel()
-
-
-def _on_stop_signals(stop: Callable[[], None]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if sys.platform == "win32":
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
-        else:
-            loop.add_signal_handler(number, stop)
-
-
-def _say_listening(settings: Settings, sockets: list[socket.socket]) -> str:
-    where = ", ".join(str(Authority(*sock.getsockname()[:2])) for sock in sockets)
-    ways = ", ".join(str(upstream) for upstream in settings.proxy) or "none, direct connections only"
-    return f"Px listens on {where} for {settings.access.who}. Upstream: {ways}. Ctrl-C ends it."
-
-
 class Px:
     """A running Px: made inside the event loop it runs on.
 
     Args:
         settings: What it shall do.
-        sockets: Where it listens.
+        sockets: Where it listens; closed when it stops.
         state: Directory for what it remembers over restarts; made when there is something to remember.
+        installation: Its random values.
         access_sink: Where the access log goes; None: there is none.
     """
 
     def __init__(
         self,
         settings: Settings,
-        sockets: list[socket.socket],
+        sockets: Sequence[socket.socket],
         state: Path,
+        installation: Installation,
         access_sink: Sink | None = None,
     ) -> None:
         self._settings = settings
-        self._installation = load_installation(state)
+        self._installation = installation
         io_loop = IoLoop()
         self._client_auth = load_client_auth(settings)
         taken = MAX_LOGIN_THREADS + (CLIENT_THREADS if self._client_auth is not None else 0)
@@ -224,6 +143,7 @@ class Px:
             logs_in=not settings.auth.is_none,
             is_own=partial(is_px_itself, listening=listening, is_own=is_own),
             client_auth=self._client_auth,
+            counters=Counters(),
             log_access=self._access_log.write if self._access_log is not None else None,
         )
 
@@ -312,9 +232,32 @@ class Px:
             self._health.revive(upstream)
             _LOGGER.info("%s accepts connections again", upstream)
 
-    async def stop(self) -> None:
-        """Accept nobody more, let what is under way end, and close everything."""
-        await self._listener.stop()
+    def report(self) -> dict[str, object]:
+        """Return what there is to tell of it, as JSON."""
+        listener = self._listener
+        return {
+            "open_connections": listener.open_connections,
+            "open_tunnels": listener.open_tunnels,
+            "counters": {
+                **listener.count().to_dict(),
+                "logins_accepted": self._guard.acceptances,
+                "logins_refused": self._guard.refusals,
+            },
+            "upstreams": [self._report_upstream(upstream, hop.login) for upstream, hop in self._hops.items()],
+        }
+
+    def _report_upstream(self, upstream: UpstreamAddress, login: UpstreamLogin | None) -> dict[str, object]:
+        return {
+            "upstream": str(upstream),
+            "state": self._health.state_of(upstream),
+            "identity": login.source.identity.name if login else "",
+            "has_logged_in": login is not None and login.has_logged_in,
+            "blocked": login.guard.say_blocked(login.source) if login else "",
+        }
+
+    async def stop(self, drain_seconds: float | None = DRAIN_SECONDS) -> None:
+        """Accept nobody more, let what is under way end, and close everything. See `Listener.stop`."""
+        await self._listener.stop(drain_seconds)
         self._pool.clear()
         if self._access_log is not None:
             self._access_log.close()

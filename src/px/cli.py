@@ -1,25 +1,31 @@
 """The command line: flags to verbs, failures to exit codes. The only place that ends the process.
 
-Exit codes: 0 ok, 1 crash, 2 configuration, 5 port in use, 6 install.
+Exit codes: 0 ok, 1 crash, 2 configuration, 3 Px is not running, 5 port in use, 6 install.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from px import __version__
 from px.core.startup_errors import ConfigError, StartupError
+from px.system.child_command import BACKGROUND_ARGUMENT, WORKER_ARGUMENT
 
 if TYPE_CHECKING:
     from px.config import Invocation, Settings
+    from px.steering import Steering
 
 EXIT_OK: Final = 0
 EXIT_CRASH: Final = 1
+#: Flags of --reload that say which Px is meant.
+_FINDING: Final = frozenset({"config", "port"})
 #: As shells report a process that Ctrl-C ended, for the moments when nobody handles it more gently.
 EXIT_INTERRUPTED: Final = 130
 
@@ -28,13 +34,17 @@ def main() -> NoReturn:
     """Run Px with the arguments of the process and exit."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may have what the terminal has not
+    if sys.platform == "win32" and sys.stdout is None:
+        from px.system.console import attach_console  # noqa: PLC0415
+
+        attach_console()
     sys.exit(run_command(sys.argv[1:]))
 
 
 def run_command(argv: Sequence[str]) -> int:
     """Do what the arguments say, report a failure on stderr, and return the exit code."""
     try:
-        return _act(argv)
+        return _act(list(argv))
     except StartupError as error:
         _warn(error.warnings)
         _complain(str(error))
@@ -45,16 +55,30 @@ def run_command(argv: Sequence[str]) -> int:
         return _report_crash(error)
 
 
-def _act(argv: Sequence[str]) -> int:
+def _act(argv: list[str]) -> int:
     # Each verb imports what it needs: --version and --help answer without loading the proxy.
     if [argument.lower() for argument in argv] == ["--version"]:
         return _print_version()
+    if argv == [WORKER_ARGUMENT]:
+        return _run_worker()
+    if argv[:1] == [BACKGROUND_ARGUMENT]:
+        return _run_in_background(argv[1:])
+    invocation = _load(argv)
+    _warn(invocation.warnings)
+    return _VERBS[invocation.action](invocation)
+
+
+def _load(argv: Sequence[str]) -> Invocation:
     from px.config import load_settings  # noqa: PLC0415
     from px.config_files import default_config_dirs  # noqa: PLC0415
 
-    invocation = load_settings(argv, os.environ, Path.cwd(), default_config_dirs())
-    _warn(invocation.warnings)
-    return _VERBS[invocation.action](invocation)
+    return load_settings(argv, os.environ, Path.cwd(), default_config_dirs())
+
+
+def _run_worker() -> int:
+    from px.workers.child import run_worker  # noqa: PLC0415
+
+    return run_worker()
 
 
 def _print_version(_: Invocation | None = None) -> int:
@@ -111,11 +135,74 @@ def _print_hash(_: Invocation) -> int:
 
 
 def _run_proxy(invocation: Invocation) -> int:
-    from px.app import run  # noqa: PLC0415
+    from px.background import gives_prompt_back, is_windowless, start_in_background  # noqa: PLC0415
+
+    if _settings_of(invocation).foreground:
+        return _serve(invocation, _announce)
+    if gives_prompt_back(os.environ):
+        code, said = start_in_background(sys.argv[1:])
+        print(said, file=sys.stderr if code else sys.stdout, flush=True)
+        return code
+    if is_windowless():
+        return _serve(invocation, _announce_and_leave, is_background=True)
+    return _serve(invocation, _announce)
+
+
+def _run_in_background(argv: Sequence[str]) -> int:
+    from px.background import Launcher  # noqa: PLC0415
+
+    launcher = Launcher()
+    return _serve(_load(argv), launcher.tell, is_background=True)
+
+
+def _serve(invocation: Invocation, announce: Callable[[str], object], *, is_background: bool = False) -> int:
+    from px.workers.program import run  # noqa: PLC0415
 
     settings = _settings_of(invocation)
     _open_log(settings, "main")
-    return run(settings, _announce)
+    load = partial(_load, _own_arguments())
+    return run(settings, load, announce, _complain, is_background=is_background)
+
+
+def _own_arguments() -> list[str]:
+    """Return the arguments that the user gave."""
+    arguments = sys.argv[1:]
+    return arguments[1:] if arguments[:1] == [BACKGROUND_ARGUMENT] else arguments
+
+
+def _restart(invocation: Invocation) -> int:
+    from px.steering import NotRunningError  # noqa: PLC0415
+
+    with contextlib.suppress(NotRunningError):
+        _quit(invocation)
+    return _run_proxy(invocation)
+
+
+def _quit(invocation: Invocation) -> int:
+    return _answer(f"Px, pid {_steer(invocation).quit()}, has ended.")
+
+
+def _reload(invocation: Invocation) -> int:
+    flags = [given.key for name, given in invocation.given.items() if given.is_flag and name not in _FINDING]
+    if flags:
+        _complain(f"warning: {', '.join(flags)}: --reload takes no new flags; --restart does")
+    answer = _steer(invocation).reload()
+    _warn(answer["warnings"])
+    return _answer(f"Px has read its configuration again and listens on {', '.join(answer['listen'])}.")
+
+
+def _show_status(invocation: Invocation) -> int:
+    from px.steering import say_status  # noqa: PLC0415
+
+    status = _steer(invocation).status()
+    return _answer(say_status(status, as_json="json" in invocation.switches))
+
+
+def _steer(invocation: Invocation) -> Steering:
+    from px.steering import Steering  # noqa: PLC0415
+    from px.system.installation import state_directory  # noqa: PLC0415
+
+    return Steering(state_directory(), _settings_of(invocation).port)
 
 
 def _save(invocation: Invocation) -> int:
@@ -166,6 +253,10 @@ def _print_env(invocation: Invocation) -> int:
 #: What each action does; ``run`` is none of them.
 _VERBS: Final[dict[str, Callable[[Invocation], int]]] = {
     "run": _run_proxy,
+    "quit": _quit,
+    "restart": _restart,
+    "reload": _reload,
+    "status": _show_status,
     "save": _save,
     "install": _install,
     "uninstall": _uninstall,
@@ -193,6 +284,15 @@ def _open_log(settings: Settings, process: str) -> None:
 
 def _announce(text: str) -> None:
     print(text, flush=True)
+
+
+def _announce_and_leave(text: str) -> None:
+    """Tell a line to the console that a program without a window has borrowed, and give it back."""
+    _announce(text)
+    if sys.platform == "win32":
+        from px.system.console import leave_console  # noqa: PLC0415
+
+        leave_console()
 
 
 def _warn(warnings: Sequence[str]) -> None:

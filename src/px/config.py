@@ -71,6 +71,7 @@ class Settings:
         client_username: The only user they may be; empty: any that is known.
         client_nosspi: Whether Windows is not asked about them.
         client_password: Their password, from the environment.
+        workers: Processes that serve clients, 1 or more.
         threads: Size of the pool for what blocks, 3 or more.
         idle: Seconds a tunnel may be silent; 0: for ever.
         socktimeout: Seconds for look-ups, connects, TLS and login steps.
@@ -103,6 +104,7 @@ class Settings:
     client_username: str
     client_nosspi: bool
     client_password: Secret | None
+    workers: int
     threads: int
     idle: float
     socktimeout: float
@@ -165,8 +167,9 @@ def load_settings(
         return Invocation("help", None, config_file=find_ini(cwd, config_dirs, []), action_value=topic)
     command_line = read_arguments(argv)
     action = command_line.action
-    if action is not None and action.reads in {"nothing", "flags"}:
-        settings = make_settings([command_line.given], None, []) if action.reads == "flags" else None
+    is_told = action is not None and action.reads == "port" and "port" in command_line.given
+    if action is not None and (is_told or action.reads in {"nothing", "flags"}):
+        settings = None if action.reads == "nothing" else make_settings([command_line.given], None, [])
         return Invocation(
             action.name,
             settings,
@@ -200,8 +203,11 @@ def _read_sources(
         warnings += _warn_of_outweighed(flags, outside)
     from_ini = read_ini(ini, warnings) if ini and ini.is_file() else {}
     sources = [flags, from_ini] if is_saved else [flags, outside, from_ini]
+    if action is not None and action.reads == "port":  # whatever else is wrong: a Px that runs can be told so
+        sources = [{name: given for name, given in each.items() if name == "port"} for each in sources]
+        warnings.clear()
     settings = make_settings(sources, ini, warnings)
-    if action is None:
+    if action is None or action.starts_px:
         _check_runnable(settings, warnings)
         warnings += missing_certificates(environ)
     return Invocation(

@@ -30,7 +30,8 @@ from px.core.route import UpstreamAddress
 from px.core.secret import Secret
 from px.core.startup_errors import StartupError
 from px.demo_upstream import PROGRAM, PROXY, PX, DemoUpstream, Message
-from px.net.listener import open_listening_socket
+from px.net.listening_socket import open_listening_socket
+from px.system.installation import load_installation
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 4
@@ -115,7 +116,7 @@ async def _running_px(upstream_port: int, password: str, state: Path) -> AsyncIt
         username=f"{_DOMAIN}\\{_USER}",
         password=Secret(password),
     )
-    px = Px(settings, [listening], state)
+    px = Px(settings, [listening], state, load_installation(state))
     serving = asyncio.create_task(px.serve())
     try:
         yield port

@@ -44,7 +44,8 @@ _SOURCES: Final = """\
 Write --name=value or --name value; - and _ in names are the same. Options come
 from the command line, else from the environment (PX_PORT for --port), else
 from .env in the working directory, else from px.ini (port in [proxy]).
-Exit codes: 0 ok, 1 crash, 2 configuration, 5 port in use, 6 install.
+Exit codes: 0 ok, 1 crash, 2 configuration, 3 not running, 5 port in use,
+6 install.
 """
 
 

@@ -83,22 +83,25 @@ class Action:
         name: The flag is ``--name``.
         help: What it does.
         aliases: Other names of the flag.
-        reads: What has a say: nothing, the other flags of the command line, those and px.ini, or every source
-            of settings. With "files" a px.ini that is named need not be there yet.
+        reads: What has a say: nothing, the other flags of the command line, those and px.ini, every source of
+            settings, or of every source only what tells the port. With "files" a px.ini that is named need
+            not be there yet.
         metavar: What the value after ``=`` is called, for an action that may have one.
         choices: The values that are valid; empty: any.
         switches: Names of flags that say more about this action.
         asks_for_secret: Whether it asks for a secret, which somebody may try to give as an argument.
+        starts_px: Whether Px runs afterwards, so that the settings have to do for that.
     """
 
     name: str
     help: str
     aliases: tuple[str, ...] = ()
-    reads: Literal["nothing", "flags", "files", "all"] = "all"
+    reads: Literal["nothing", "flags", "files", "port", "all"] = "all"
     metavar: str = ""
     choices: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
     asks_for_secret: bool = False
+    starts_px: bool = False
 
     @property
     def usage(self) -> str:

@@ -31,6 +31,7 @@ from px.option_values import (
 
 MAX_LOG: Final = 5
 MAX_THREADS: Final = 1000
+MAX_WORKERS: Final = 64
 
 PROXY: Final = "Proxy"
 ACCESS: Final = "Access"
@@ -63,6 +64,29 @@ ACTIONS: Final = (
         "Windows powershell. The last line says how to use it.",
         metavar="TOOL",
         choices=("sh", "fish", "powershell", "cmd", "git", "npm", "pip", "docker"),
+    ),
+    Action(
+        "quit",
+        "End the Px that runs on this port, and wait until it has ended. Requests under way may end before.",
+        reads="port",
+    ),
+    Action(
+        "restart",
+        "End the Px that runs on this port, if there is one, and start it with the options given now.",
+        starts_px=True,
+    ),
+    Action(
+        "reload",
+        "Have the Px that runs on this port read its configuration again: px.ini and .env as they are now, "
+        "environment and command line as they were. Connections and tunnels go on. Signal HUP does the same.",
+        reads="port",
+    ),
+    Action(
+        "status",
+        "Show what the Px that runs on this port does: its processes, upstreams, logins, connections. With "
+        "--json: for programs.",
+        reads="port",
+        switches=("json",),
     ),
     Action(
         "demo",
@@ -342,6 +366,18 @@ OPTIONS: Final = (
         hides=lambda _: True,
     ),
     Option(
+        name="workers",
+        group=SETTINGS,
+        section="settings",
+        key="workers",
+        default="2",
+        metavar="N",
+        valid=f"a number from 1 to {MAX_WORKERS}",
+        help="Processes that serve clients on the same port, besides the one that looks after them. 1: one "
+        "process does it all.",
+        parse=partial(parse_integer, low=1, high=MAX_WORKERS),
+    ),
+    Option(
         name="threads",
         group=SETTINGS,
         section="settings",
@@ -349,7 +385,8 @@ OPTIONS: Final = (
         default="5",
         metavar="N",
         valid=f"a number from 1 to {MAX_THREADS}; fewer than 3 counts as 3",
-        help="Threads for what blocks: Kerberos, name look-ups; never one per connection. At least 3.",
+        help="Threads of each worker for what blocks: Kerberos, name look-ups; never one per connection. "
+        "At least 3.",
         parse=partial(parse_integer, low=1, high=MAX_THREADS),
     ),
     Option(

@@ -18,7 +18,8 @@ from px.core.auth_policy import AuthPolicy
 from px.core.hostrules import HostRules
 from px.core.route import parse_upstreams
 from px.core.secret import Secret
-from px.net.listener import open_listening_socket
+from px.net.listening_socket import open_listening_socket
+from px.system.installation import load_installation
 from tests.scripted_upstream import PASSWORD, USERNAME, ScriptedUpstream, Wire
 
 STOP_SECONDS = 0.5
@@ -83,7 +84,8 @@ async def running_px(
     errors = _Errors()
     for name in ("px", "asyncio"):
         logging.getLogger(name).addHandler(errors)
-    px = Px(default_settings(**given), [sock], state or Path(made.name))
+    state = state or Path(made.name)
+    px = Px(default_settings(**given), [sock], state, load_installation(state))
     serving = asyncio.create_task(px.serve())
     running = RunningPx(px, port)
     try:

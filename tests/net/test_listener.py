@@ -12,7 +12,7 @@ import pytest
 
 from px.core.access import ALL_INTERFACES
 from px.core.startup_errors import ConfigError, PortInUseError
-from px.net.listener import open_listening_socket, open_listening_sockets
+from px.net.listening_socket import open_listening_socket, open_listening_sockets
 from tests.net.running_px import connect, get, running_px
 from tests.scripted_upstream import ScriptedUpstream, Wire, answer, field_of, until
 
@@ -59,14 +59,14 @@ class _WithoutIpv6(socket.socket):
 
 
 def test_without_ipv6_all_interfaces_are_those_of_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("px.net.listener.socket.socket", _WithoutIpv6)
+    monkeypatch.setattr("px.net.listening_socket.socket.socket", _WithoutIpv6)
     (only,) = open_listening_sockets(ALL_INTERFACES, free_port())
     assert only.getsockname()[0] == "0.0.0.0"
     only.close()
 
 
 def test_without_ipv6_an_address_of_it_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("px.net.listener.socket.socket", _WithoutIpv6)
+    monkeypatch.setattr("px.net.listening_socket.socket.socket", _WithoutIpv6)
     with pytest.raises(ConfigError, match="--listen=::1: cannot listen there: address family not"):
         open_listening_sockets([ip_address("127.0.0.1"), ip_address("::1")], free_port())
 

@@ -84,6 +84,9 @@ class LockoutGuard:
     def __init__(self, store: LockoutStore, wall_clock: Callable[[], float]) -> None:
         self._store = store
         self._wall_clock = wall_clock
+        #: Tokens accepted and refused since Px was started.
+        self.acceptances = 0
+        self.refusals = 0
         self._accepted: dict[str, float] = {}  # by key: when a token was accepted last
         self._drops: dict[str, int] = {}
         self._unsettled: set[str] = set()  # by key: a token was sent, and its verdict not seen
@@ -118,11 +121,15 @@ class LockoutGuard:
 
     def is_blocked(self, source: TokenSource) -> bool:
         """Whether no token may be sent now."""
+        return bool(self.say_blocked(source))
+
+    def say_blocked(self, source: TokenSource) -> str:
+        """Return why no token may be sent now; empty when one may."""
         try:
             self.check(source)
-        except LoginBlockedError:
-            return True
-        return False
+        except LoginBlockedError as error:
+            return f"{error.cause} {error.mend}"
+        return ""
 
     def is_clear(self, source: TokenSource) -> bool:
         """Whether the verdict on the last final token was seen, and was no refusal."""
@@ -139,6 +146,7 @@ class LockoutGuard:
     def receive_acceptance(self, source: TokenSource) -> None:
         """A final token was accepted."""
         key = _key_of(source)
+        self.acceptances += 1
         self._accepted[key] = self._wall_clock()
         self._drops.pop(key, None)
         self._unsettled.discard(key)
@@ -161,6 +169,7 @@ class LockoutGuard:
 
     def receive_refusal(self, source: TokenSource, upstream: str, method: str) -> None:
         """A final token, or a password at the KDC, was refused."""
+        self.refusals += 1
         record = self._load(source)
         self._drops.pop(_key_of(source), None)
         self._unsettled.discard(_key_of(source))

@@ -9,6 +9,7 @@ from px.core.access_record import AccessRecord
 from px.core.client_auth import ClientAuth
 from px.core.target import Authority
 from px.net.client_door import ClientDoor
+from px.net.counters import Counters
 from px.net.io_loop import IoLoop
 from px.net.outbound import Outbound
 from px.net.stream import Stream
@@ -27,6 +28,7 @@ class Service:
         idle_seconds: How long a tunnel may be silent; 0: for ever.
         logs_in: Whether Px logs in upstream; else (auth=NONE) clients do, end to end.
         is_own: Whether an authority is an address that Px itself listens on.
+        counters: Of what they do.
         client_auth: How clients log in at Px; None: they need not.
         log_access: Called with each request that has ended; None: there is no access log.
     """
@@ -39,6 +41,7 @@ class Service:
     idle_seconds: float
     logs_in: bool
     is_own: Callable[[Authority], bool]
+    counters: Counters
     client_auth: ClientAuth | None = None
     log_access: Callable[[AccessRecord], None] | None = None
 

@@ -81,6 +81,7 @@ class Session:
         self._chronicle = Chronicle(client, service, name, self._door)
         #: Whether it waits for a request: nothing is lost when it is closed now.
         self.is_idle = True
+        self.is_tunnel = False
 
     async def run(self) -> None:
         """Serve requests until one side has enough."""
@@ -119,6 +120,7 @@ class Session:
             self._chronicle.begin(head)
             return await self._serve(head)
         except PxError as error:
+            self._service.counters.errors += 1
             if self._is_answering:
                 self._chronicle.break_off("cut", error.cause)
                 self._client.reset()  # its end would look like the body's, where only that tells (RFC 9112 8)
@@ -152,6 +154,7 @@ class Session:
         client.deadline = NEVER
         client.unread(received[end:])
         self._requests += 1
+        self._service.counters.requests += 1
         return parse_request(received[:end])
 
     async def _serve(self, head: RequestHead) -> bool:
@@ -270,6 +273,8 @@ class Session:
             )
         else:
             await self._write(self._format_head(answer, keep=True, minor_version=1))
+        self.is_tunnel = True
+        self._service.counters.tunnels += 1
         try:
             await relay(self._client, answer.connection.stream, self._io_loop, self._service.idle_seconds)
         except BrokenStreamError as error:

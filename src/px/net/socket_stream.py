@@ -139,6 +139,7 @@ class SocketStream(OwnedSocket):
         except OSError:
             data = b""
         self._ended = not data
+        self.received_bytes += len(data)
         return data
 
     def divert(self, on_readable: Callable[[], None] | None) -> None:

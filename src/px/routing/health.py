@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from px.core.route import UpstreamAddress
 
@@ -63,6 +64,12 @@ class UpstreamHealth:
         """Return the dead upstreams whose time for a probe has come."""
         now = self._now()
         return [upstream for upstream, death in self._dead.items() if death.next_probe <= now]
+
+    def state_of(self, upstream: UpstreamAddress) -> Literal["down", "in use", "ready"]:
+        """Return how an upstream stands, for people."""
+        if upstream in self._dead:
+            return "down"
+        return "in use" if upstream == self._last_good else "ready"
 
     @property
     def dead(self) -> Collection[UpstreamAddress]:

@@ -1,0 +1,1 @@
+"""Steering a Px that runs, and looking at it."""

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+
+from px.admin.status import _say_duration as say_duration
+from px.admin.status import format_status, merge_reports
+
+UPSTREAM = {"upstream": "http://a:1", "identity": "CORP\\alice", "has_logged_in": False, "blocked": ""}
+
+
+def report(number, state="ready", *, is_draining=False, tunnels=0, requests=0, **changes):
+    return {
+        "number": number,
+        "pid": 100 + number,
+        "is_draining": is_draining,
+        "open_connections": tunnels + 1,
+        "open_tunnels": tunnels,
+        "counters": {"requests": requests},
+        "upstreams": [{**UPSTREAM, "state": state, **changes}],
+    }
+
+
+def test_counters_of_all_workers_are_added_to_those_of_the_dead():
+    merged = merge_reports([report(1, requests=3, tunnels=2), report(2, requests=4)], {"requests": 10})
+    assert merged["counters"] == {"requests": 17}
+    assert (merged["open_connections"], merged["open_tunnels"]) == (4, 2)
+    assert [worker["pid"] for worker in merged["workers"]] == [101, 102]
+
+
+def test_a_worker_that_tells_nothing_is_still_there():
+    merged = merge_reports([{"number": 1, "pid": 101, "is_draining": False}], {})
+    assert merged["workers"][0]["open_tunnels"] == 0
+
+
+@pytest.mark.parametrize(
+    ("states", "merged"),
+    [(("ready", "in use"), "in use"), (("down", "in use"), "down"), (("ready",), "ready")],
+)
+def test_an_upstream_is_as_the_worker_sees_it_that_knows_most(states, merged):
+    reports = [report(number, state) for number, state in enumerate(states)]
+    assert [each["state"] for each in merge_reports(reports, {})["upstreams"]] == [merged]
+
+
+def test_a_login_or_a_block_of_one_worker_is_told():
+    reports = [report(1), report(2, has_logged_in=True, blocked="a refused b")]
+    (upstream,) = merge_reports(reports, {})["upstreams"]
+    assert upstream["has_logged_in"]
+    assert upstream["blocked"] == "a refused b"
+
+
+def test_upstreams_of_a_configuration_that_is_over_are_not_told():
+    old = report(1, is_draining=True, upstream="http://old:1")
+    assert [each["upstream"] for each in merge_reports([old, report(2)], {})["upstreams"]] == ["http://a:1"]
+
+
+def test_a_status_is_text_for_people():
+    reports = [report(1, "in use", tunnels=1, has_logged_in=True), report(2, is_draining=True, blocked="no")]
+    status = {
+        "version": "1.2",
+        "pid": 99,
+        "uptime_seconds": 7384.2,
+        "listen": ["127.0.0.1:3128"],
+        "config": "",
+        **merge_reports(reports, {"requests": 5, "errors": 1, "logins_refused": 2}),
+    }
+    assert format_status(status).splitlines() == [
+        "Px 1.2 runs, pid 99, for 2 h 3 min.",
+        "  listens on  127.0.0.1:3128",
+        "  px.ini      none",
+        "  worker      1, pid 101: 2 connections, 1 tunnel",
+        "  worker      2, pid 102: 1 connection, 0 tunnels; ends when they do",
+        "  upstream    http://a:1 in use, logged in as CORP\\alice",
+        "  open        3 connections, 1 tunnel",
+        "  so far      0 connections, 5 requests, 0 tunnels, 1 error",
+        "  logins      0 accepted, 2 refused",
+        "  bytes       0 from clients, 0 to clients",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (59.6, "1 min 0 s"), (3600, "1 h 0 min"), (90061, "1 d 1 h"), (-3, "0 s")],
+)
+def test_a_duration_is_said_in_its_two_largest_units(seconds, said):
+    assert say_duration(seconds) == said
