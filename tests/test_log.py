@@ -202,6 +202,7 @@ def test_a_crash_goes_to_the_state_directory_where_the_working_directory_is_no_g
     assert path is not None
     assert path.parent == tmp_path
     monkeypatch.setattr("px.system.installation.user_state_path", lambda *_args, **_kwargs: path / "x")
+    monkeypatch.setattr("tempfile.tempdir", str(path))  # nor is there a place for temporary files
     assert write_crash_log(RuntimeError(), tmp_path / "none") is None
 
 

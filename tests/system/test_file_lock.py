@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from px.system.file_lock import FileLock
 
 _HOLD = """
 import sys
+import threading
+import time
 from pathlib import Path
 from px.system.file_lock import FileLock
 lock = FileLock(Path(sys.argv[1]))
@@ -49,6 +53,18 @@ def test_another_process_does_not_get_it_and_its_end_frees_it(path):
         assert not lock.try_acquire()
         holder.kill()
     assert lock.try_acquire()
+    lock.release()
+
+
+def test_who_waits_gets_it_when_its_holder_ends_and_gives_up_in_time(path):
+    lock = FileLock(path)
+    with _start_holder(path) as holder:
+        started = time.monotonic()
+        assert not lock.acquire(0.05)
+        assert 0.05 <= time.monotonic() - started < 1
+        threading.Timer(0.05, holder.kill).start()
+        assert lock.acquire(10)
+    assert lock.is_held
     lock.release()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 
 if sys.platform == "win32":
@@ -38,6 +39,9 @@ else:
             BlockingIOError: Another one has it, of this process or another.
         """
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_POLL_SECONDS = 0.002
 
 
 class FileLock:
@@ -77,6 +81,19 @@ class FileLock:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
+        return True
+
+    def acquire(self, seconds: float) -> bool:
+        """Take a lock that is never held for long; wait up to `seconds`, blocking; return whether it is held.
+
+        Raises:
+            OSError: As `try_acquire`.
+        """
+        deadline = time.monotonic() + seconds
+        while not self.try_acquire():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
         return True
 
     def release(self) -> None:

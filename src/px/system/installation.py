@@ -6,12 +6,18 @@ import contextlib
 import json
 import os
 import secrets
+import stat
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from platformdirs import user_state_path
 
+from px.system.file_lock import FileLock
+
 _FILE_NAME = "installation.json"
+#: Making the values takes a millisecond; who waits for longer goes on without the lock.
+_LOCK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +34,79 @@ class Installation:
 
 
 def state_directory() -> Path:
-    """Return the user's private directory for what Px remembers; it may not exist yet."""
-    return user_state_path("px", appauthor=False)
+    """Return the user's private directory for what Px remembers; it may not exist yet.
+
+    Where it cannot be written (a container with a read-only file system, a service without a home), it is one
+    for temporary files: all processes of a user must share what they know of refused logins.
+    """
+    own = user_state_path("px", appauthor=False)
+    return own if _can_be_written(own) else _make_temporary_directory() or own
+
+
+def _can_be_written(directory: Path) -> bool:
+    """Tell whether files can be made in a directory, or it can be made itself."""
+    for place in (directory, *directory.parents):
+        try:
+            status = place.stat()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+        return stat.S_ISDIR(status.st_mode) and os.access(place, os.W_OK | os.X_OK)
+    return False
+
+
+if sys.platform == "win32":
+
+    def _make_temporary_directory() -> Path | None:
+        """Return nothing: a user's own directory can always be written."""
+        return None
+
+else:
+
+    def _make_temporary_directory() -> Path | None:
+        """Return a directory that no other user could have made, or None."""
+        import tempfile  # noqa: PLC0415 - needed only there
+
+        try:
+            path = Path(tempfile.gettempdir()) / f"px-{os.getuid()}"
+            path.mkdir(mode=0o700, exist_ok=True)
+            status = path.lstat()
+        except OSError:
+            return None
+        is_private = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
+        return path if is_private and status.st_uid == os.getuid() else None
 
 
 def load_installation(directory: Path) -> Installation:
-    """Return the installation's values, made and stored at the first start.
+    """Return the installation's values, made and stored at the first start: the same for all processes.
 
     Where the directory cannot be written, the values last as long as the process.
     """
     path = directory / _FILE_NAME
+    return _load(path) or _make(path)
+
+
+def _load(path: Path) -> Installation | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         stored = json.loads(path.read_text("utf-8"))
         return Installation(str(stored["pseudonym"]), bytes.fromhex(stored["mark_salt"]))
-    installation = Installation(f"px-{secrets.token_hex(4)}", secrets.token_bytes(16))
+    return None
+
+
+def _make(path: Path) -> Installation:
+    lock = FileLock(path.with_suffix(".lock"))
     with contextlib.suppress(OSError):
-        _store(path, installation)
-    return installation
+        lock.acquire(_LOCK_SECONDS)
+    try:
+        installation = _load(path)  # another process may have been a moment earlier
+        if installation is None:
+            installation = Installation(f"px-{secrets.token_hex(4)}", secrets.token_bytes(16))
+            with contextlib.suppress(OSError):
+                _store(path, installation)
+        return installation
+    finally:
+        lock.release()
 
 
 def _store(path: Path, installation: Installation) -> None:
