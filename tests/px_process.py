@@ -59,6 +59,7 @@ class PxProcess:
         self._output: list[str] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
+        self._is_killed = False
 
     @property
     def url(self) -> str:
@@ -116,6 +117,8 @@ class PxProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         code = self.stop()
+        if self._is_killed:
+            return
         assert code == STOPPED_CODE, f"Px ended with {code}:\n{self.output}"
         assert "Traceback" not in self.output, self.output
 
@@ -135,6 +138,13 @@ class PxProcess:
         self._reader.join()
         self._process.stdout.close()
         return code
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        assert self._process is not None
+        self._is_killed = True
+        self._process.kill()
+        self._process.wait(STOP_SECONDS)
 
     def wait(self) -> int:
         """Wait until it has ended, and return its exit code."""

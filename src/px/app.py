@@ -16,7 +16,7 @@ from px.access_log import AccessLog, Sink
 from px.core.access import IsOwn, is_px_itself
 from px.core.errors import ExhaustedError, UnreachableError
 from px.core.host import to_address
-from px.core.lockout import LockoutGuard
+from px.core.lockout import REFUSALS_BEFORE_BLOCK, LockoutGuard
 from px.core.route import Route, UpstreamAddress, Via
 from px.core.upstream_login import UpstreamLogin
 from px.net.connection import Hop
@@ -40,6 +40,7 @@ from px.system.channel_bindings import tls_server_end_point
 from px.system.client_logins import make_client_auth
 from px.system.interfaces import OwnAddresses
 from px.system.lockout_file import LockoutFile
+from px.system.login_slot import make_login_slots
 from px.system.ticket_renewal import TicketRenewal
 from px.system.tokens import make_token_source
 
@@ -108,7 +109,8 @@ class Px:
         self._some_are_dead = asyncio.Event()
         self._health = UpstreamHealth(io_loop.now, self._some_are_dead.set)
         self._guard = LockoutGuard(LockoutFile(state / "lockout.json"), time.time)
-        self._turns = LoginTurns(settings.socktimeout)
+        make_slots = partial(make_login_slots, state, self._installation.mark_salt, REFUSALS_BEFORE_BLOCK)
+        self._turns = LoginTurns(settings.socktimeout, make_slots)
         self._sources: dict[tuple[str, Secret | None], TokenSource] = {}
         self._hops = {upstream: self._make_hop(upstream, io_loop) for upstream in settings.proxy}
         self._renewals = [

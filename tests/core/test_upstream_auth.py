@@ -15,11 +15,11 @@ from px.core.errors import (
     LoginRefusedError,
     LoginUnusableError,
 )
-from px.core.lockout import LockoutGuard
-from px.core.login_parts import ProofWantedError, RequestLine
+from px.core.lockout import DENIED_SECONDS, PROOF_SECONDS, LockoutGuard
+from px.core.login_parts import Doubt, ProofWantedError, RequestLine
 from px.core.token_source import Identity
 from px.core.upstream_auth import MAX_CHALLENGES, LoginAttempt
-from px.core.upstream_login import DENIED_SECONDS, Method, UpstreamLogin
+from px.core.upstream_login import Method, UpstreamLogin
 from tests.scripted_upstream import digest_challenge, verify_digest
 
 USER, PASSWORD = "DOM\\user", "secret"
@@ -46,12 +46,14 @@ class Source:
     identity = Identity(USER, "dom\\user")
     secret_mark = "abc"
     own_ticket = None
+    marks_when_used: str | None = None
 
     def __init__(self, *mechanisms: str) -> None:
         self.mechanisms = frozenset(mechanisms or ("ntlm", "digest", "basic"))
         self.failures: dict[str, LoginError] = {}
 
     def open_session(self, mechanism: str, host: str, channel_bindings: bytes | None) -> Session:
+        self.secret_mark = self.marks_when_used or self.secret_mark
         return Session(self, mechanism, host, channel_bindings)
 
     def password_credentials(self) -> tuple[str, str]:
@@ -65,18 +67,28 @@ class Memory:
     def load_record(self, identity_key: str) -> dict[str, object]:
         return self.records.get(identity_key, {})
 
-    def save_record(self, identity_key: str, fields: dict[str, object] | None) -> None:
-        self.records.pop(identity_key, None)
-        if fields is not None:
+    def change_record(
+        self, identity_key: str, change: Callable[[dict[str, object]], dict[str, object]]
+    ) -> None:
+        if fields := change(self.records.pop(identity_key, {})):
             self.records[identity_key] = fields
+
+    def list_keys(self) -> list[str]:
+        return list(self.records)
 
 
 class Turn:
     def __init__(self) -> None:
         self.taken = self.given = 0
+        self.doubts: list[Doubt] = []
+        self.is_alone = True
+        self.meanwhile: Callable[[], None] = lambda: None
 
-    async def take(self, refusals_left: Callable[[], int], *, is_known_good: bool) -> None:
+    async def take(self, doubt: Doubt) -> bool:
         self.taken += 1
+        self.meanwhile()
+        self.doubts.append(doubt)
+        return self.is_alone
 
     def give_back(self) -> None:
         self.given += 1
@@ -89,7 +101,8 @@ class Bench:
         self.now = 1000.0
         self.source = Source(*mechanisms)
         self.turn = Turn()
-        self.guard = LockoutGuard(Memory(), lambda: self.now)
+        self.memory = Memory()
+        self.guard = LockoutGuard(self.memory, lambda: self.now)
         self.login = UpstreamLogin(
             "http://up:8080",
             "up",
@@ -105,6 +118,10 @@ class Bench:
     ) -> LoginAttempt:
         line = RequestLine(b"CONNECT", target.encode(), target)
         return LoginAttempt(self.login, line, self.turn, verifies_after=verifies_after)
+
+    def share(self, other: Bench) -> None:
+        """Be another process with the same state directory."""
+        self.guard._store = other.memory
 
     def proof(self, *refused: Method) -> LoginAttempt:
         """What settles a doubt, after methods that were refused."""
@@ -504,7 +521,116 @@ async def test_two_connections_dropped_in_place_of_a_verdict_count_as_one_refusa
         assert bench.guard.is_clear(bench.source) is is_clear
 
 
+async def test_tokens_that_were_on_their_way_when_the_first_was_refused_do_not_count() -> None:
+    """A page with three denied hosts: all were asked for before anything spoke against the secret."""
+    bench = Bench("ntlm")
+    await bench.log_in()
+    attempts = [bench.attempt(f"{name}:443") for name in ("one", "two", "three")]
+    for attempt in attempts:
+        assert await attempt.first_credentials(None, None) == NTLM_1
+    for attempt in attempts:
+        await attempt.receive_407([CHALLENGE], None, can_continue=True)
+        with pytest.raises(ForbiddenError):
+            await attempt.receive_407([b"NTLM"], None, can_continue=True)
+        attempt.close()
+    assert bench.guard.is_clear(bench.source)
+    assert bench.turn.taken == 1
+    with pytest.raises(ProofWantedError):  # but the next one was sent in doubt
+        await bench.refuse("four:443")
+    assert bench.turn.taken == 2
+
+
+async def test_a_target_that_another_process_was_refused_is_not_asked_for() -> None:
+    bench, other = Bench("ntlm"), Bench("ntlm")
+    other.share(bench)
+    for each in (bench, other):
+        await each.log_in()
+    with pytest.raises(ForbiddenError):
+        await bench.refuse("denied:443")
+    with pytest.raises(ForbiddenError, match="denied:443"):
+        await other.attempt("denied:443").first_credentials(None, None)
+    await other.log_in()
+    assert await other.attempt("denied:443").first_credentials(None, None) == NTLM_1
+
+
+async def test_a_secret_that_was_good_in_all_processes_costs_them_three_refusals_together() -> None:
+    """One is held against a target, two count, whoever met them."""
+    bench, *others = (Bench("ntlm") for _ in range(4))
+    for each in others:
+        each.share(bench)
+    for each in (bench, *others):
+        await each.log_in()
+    with pytest.raises(ForbiddenError):
+        await bench.refuse("one:443")
+    with pytest.raises(ProofWantedError):
+        await others[0].refuse("two:443")
+    with pytest.raises(LoginRefusedError):
+        await others[1].refuse(attempt=others[1].proof())
+    for each in (bench, *others):
+        with pytest.raises(LoginBlockedError):
+            await each.attempt("three:443").first_credentials(None, None)
+
+
+async def test_a_ticket_whose_refusals_are_known_only_once_it_is_used_is_not_sent() -> None:
+    """A ticket cache is not looked at before the first token is made; the record is kept by its mark."""
+    bench = Bench("kerberos")
+    for _ in range(2):
+        bench.guard.receive_refusal(bench.source, "The upstream", "Kerberos")
+    bench.source.secret_mark = ""
+    bench.source.marks_when_used = "abc"
+    attempt = bench.attempt()
+    assert await attempt.first_credentials(None, None) is None
+    with pytest.raises(LoginBlockedError):
+        await attempt.receive_407([b"Negotiate"], None, can_continue=True)
+
+
 # turns
+
+
+async def test_the_record_is_read_anew_once_the_turn_has_come() -> None:
+    bench = Bench("ntlm")
+
+    def refuse_elsewhere() -> None:
+        for _ in range(2):
+            bench.guard.receive_refusal(bench.source, "http://up:8080", "NTLM")
+
+    bench.turn.meanwhile = refuse_elsewhere
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    with pytest.raises(LoginBlockedError):
+        await attempt.receive_407([b"NTLM"], None, can_continue=True)
+    assert bench.turn.taken == 1
+
+
+async def test_a_turn_knows_when_there_is_nothing_to_wait_for() -> None:
+    bench = Bench("ntlm")
+    await bench.attempt().receive_407([b"NTLM"], None, can_continue=True)
+    (doubt,) = bench.turn.doubts
+    assert (doubt.is_settled(), doubt.refusals_left(), doubt.is_known_good) == (False, 2, False)
+    doubt.receive_no_verdict()
+    assert (doubt.is_settled(), doubt.refusals_left()) == (True, 1)  # a proof is wanted
+    bench.login.can_verify = False
+    assert not doubt.is_settled()
+    for _ in range(2):
+        bench.guard.receive_refusal(bench.source, "up", "NTLM")
+    assert doubt.is_settled()  # blocked
+    bench.guard.receive_acceptance(bench.source)
+    assert doubt.is_settled()  # proven
+
+
+async def test_while_another_login_waits_for_its_verdict_a_proof_goes_first() -> None:
+    """Else a second site that does not answer would hold everybody up."""
+    bench = Bench("ntlm")
+    bench.turn.is_alone = False
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    with pytest.raises(ProofWantedError, match="not decided yet") as caught:
+        await attempt.receive_407([b"NTLM"], None, can_continue=True)
+    assert caught.value.refused == ()
+    assert await bench.log_in(bench.proof()) is Method.NTLM
+    bench.now += PROOF_SECONDS + 1
+    bench.login.can_verify = False
+    assert await bench.attempt().first_credentials(None, None) == NTLM_1
 
 
 async def test_only_an_unproven_secret_waits_for_its_turn_and_gives_it_back() -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from px.core.errors import LoginError, LoginRefusedError, LoginUnusableError
 from px.core.lockout import BLOCK_SECONDS, LockoutGuard
+from px.core.login_parts import Doubt
 from px.core.token_source import Identity, TokenSource
 from px.net.login_turn import LoginTurns
 from px.system import ticket_renewal
+from px.system.lockout_file import LockoutFile
+from px.system.login_slot import make_login_slots
 from px.system.ticket_renewal import RETRY_SECONDS, TicketRenewal
 from tests.scripted_upstream import until
 
@@ -50,26 +55,15 @@ class Source:
         self.own_ticket = Ticket()
 
 
-class Memory:
-    def __init__(self) -> None:
-        self.records: dict[str, dict[str, object]] = {}
-
-    def load_record(self, identity_key: str) -> dict[str, object]:
-        return self.records.get(identity_key, {})
-
-    def save_record(self, identity_key: str, fields: dict[str, object] | None) -> None:
-        self.records[identity_key] = fields or {}
-
-
 class House:
     """A renewal with its ticket, its memory of refusals and the turns of its identity."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: Path) -> None:
         source = Source()
         self.ticket = source.own_ticket
         self.source = cast("TokenSource", source)
-        self.guard = LockoutGuard(Memory(), lambda: self.ticket.now)
-        self.turns = LoginTurns(timeout_seconds=5.0)
+        self.guard = LockoutGuard(LockoutFile(state / "lockout.json"), lambda: self.ticket.now)
+        self.turns = LoginTurns(5.0, partial(make_login_slots, state, b"salt", 2))
         turn = self.turns.for_identity("alice")
         self.renewal = TicketRenewal(self.source, HOSTS, self.guard, turn, lambda: self.ticket.now)
 
@@ -81,8 +75,8 @@ class House:
 
 
 @pytest.fixture
-def house():
-    return House()
+def house(tmp_path):
+    return House(tmp_path)
 
 
 UNREACHABLE = LoginUnusableError("The Kerberos KDC cannot be reached", "Check the network.")
@@ -152,7 +146,8 @@ async def test_while_px_holds_back_no_kdc_is_asked(house):
 
 async def test_the_password_is_tried_only_after_the_verdict_on_another_login(house):
     other = house.turns.for_identity("alice")
-    await other.take(lambda: 2, is_known_good=False)
+    doubt = Doubt.about(house.guard, house.source, "The upstream")
+    await other.take(doubt)
     renewing = asyncio.create_task(house.renewal.renew_if_due())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -161,7 +156,7 @@ async def test_the_password_is_tried_only_after_the_verdict_on_another_login(hou
     await renewing
     assert house.ticket.asked == [HOSTS]
     async with asyncio.timeout(1):  # the turn is given back
-        await other.take(lambda: 1, is_known_good=False)
+        await other.take(doubt)
 
 
 async def test_it_goes_on_by_itself(house, monkeypatch):

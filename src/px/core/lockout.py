@@ -2,7 +2,7 @@
 
 A directory locks an account after a few wrong passwords, whoever sent them. Px stands behind every
 program of a person, so one stale password would be tried hundreds of times a minute. Per identity, over
-all upstreams, schemes and restarts:
+all upstreams, schemes, processes and restarts:
 
 =================  ==============================  ===========================================
 record             a final token is refused        a final token is accepted
@@ -15,13 +15,14 @@ blocked, time up   blocked for twice as long       clear
 
 A new secret begins with a clear record. A connection that is dropped in place of a verdict may be a refusal
 or an accident: two of them count as one refusal. A verdict that was not seen, because the client left in the
-middle of an upload, leaves the secret in doubt: the next token must settle that. When that one remains
-without a verdict, too, it counts as a drop.
+middle of an upload or Px ended, leaves the secret in doubt: the next token must settle that. When that one
+remains without a verdict, too, it counts as a drop. A first refusal that is held against its target
+(`px.core.upstream_auth`) does not count, but stands in the record for all processes.
 """
 
 from __future__ import annotations
 
-import math
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -33,11 +34,19 @@ REFUSALS_BEFORE_BLOCK = 2
 BLOCK_SECONDS = 30 * 60
 MAX_BLOCK_SECONDS = 24 * 3600
 DROPS_AS_A_REFUSAL = 2
+#: How long a target that was refused to a secret which has logged in is not asked for again.
+DENIED_SECONDS = 60.0
+#: A block that seems to last this much longer than it was made for: the clock was set back.
+CLOCK_SLACK_SECONDS = 60.0
 #: How long an accepted token speaks for the next one: the password may have been changed meanwhile.
 PROOF_SECONDS = 20.0
 #: What a client is told to wait. Not how long the block lasts: curl and pip sleep for that long without a
 #: word, and beyond the moment at which the user has mended the cause. Asking again costs no token.
 RETRY_AFTER_SECONDS = 5
+#: Secrets that are known to have logged in; the oldest is forgotten first.
+MAX_ACCEPTED = 64
+#: A stored number beyond is no count and no time.
+MAX_NUMBER = 1e12
 
 
 @dataclass
@@ -46,31 +55,51 @@ class LockoutRecord:
 
     Attributes:
         refusals: Final tokens refused in a row.
+        drops: Connections dropped in place of a verdict, in a row.
+        unsettled: Whether a token was sent and its verdict not seen.
         blocked_until: Wall clock time, seconds since the epoch, before which no token is sent.
-        block_seconds: How long the next block lasts.
+        block_seconds: How long that block lasts, or the last one lasted; the next is twice as long.
         upstream: Who refused it last.
         method: By which login method.
+        denied: Mark of the target that a refusal is held against.
+        denied_at: Wall clock time of that.
     """
 
     refusals: int = 0
+    drops: int = 0
+    unsettled: bool = False
     blocked_until: float = 0.0
-    block_seconds: float = BLOCK_SECONDS
+    block_seconds: float = 0.0
     upstream: str = ""
     method: str = ""
+    denied: str = ""
+    denied_at: float = 0.0
 
     def is_clear(self) -> bool:
-        """Whether nothing speaks against the secret."""
-        return self.refusals == 0
+        """Whether no refusal counts against the secret, nor one that may have been."""
+        return self.refusals == 0 and not self.unsettled
+
+    def block(self, now: float) -> None:
+        """Begin a block, twice as long as the one before."""
+        self.block_seconds = min(max(BLOCK_SECONDS, 2 * self.block_seconds), MAX_BLOCK_SECONDS)
+        self.blocked_until = now + self.block_seconds
+
+
+#: A record as it is stored.
+Fields = dict[str, object]
 
 
 class LockoutStore(Protocol):
     """Keeps records over restarts and between processes."""
 
-    def load_record(self, identity_key: str) -> dict[str, object]:
+    def load_record(self, identity_key: str) -> Fields:
         """Return the stored fields of an identity's record; empty when there is none."""
 
-    def save_record(self, identity_key: str, fields: dict[str, object] | None) -> None:
-        """Store an identity's record; None removes it."""
+    def change_record(self, identity_key: str, change: Callable[[Fields], Fields]) -> None:
+        """Store what `change` makes of a record, with no other change between; empty removes it."""
+
+    def list_keys(self) -> list[str]:
+        """Return the key of every record."""
 
 
 class LockoutGuard:
@@ -87,9 +116,7 @@ class LockoutGuard:
         #: Tokens accepted and refused since Px was started.
         self.acceptances = 0
         self.refusals = 0
-        self._accepted: dict[str, float] = {}  # by key: when a token was accepted last
-        self._drops: dict[str, int] = {}
-        self._unsettled: set[str] = set()  # by key: a token was sent, and its verdict not seen
+        self._accepted: dict[str, float] = {}  # by key: when this process saw a token accepted last
 
     def check(self, source: TokenSource) -> None:
         """Return if a token may be sent.
@@ -98,10 +125,11 @@ class LockoutGuard:
             LoginBlockedError: Too many were refused.
         """
         record = self._load(source)
-        # A clock that was set back must not make a block of hours one of years.
-        remaining = min(record.blocked_until - self._wall_clock(), MAX_BLOCK_SECONDS)
+        remaining = record.blocked_until - self._wall_clock()
         if record.refusals < REFUSALS_BEFORE_BLOCK or remaining <= 0:
             return
+        if remaining > record.block_seconds + CLOCK_SLACK_SECONDS:
+            remaining = self._begin_block_again(source)
         raise LoginBlockedError(
             f"{record.upstream} refused {source.identity.name} {record.refusals} times in a row."
             " Px sends no more logins for now, so that the account is not locked.",
@@ -110,10 +138,18 @@ class LockoutGuard:
             retry_after=RETRY_AFTER_SECONDS,
         )
 
+    def _begin_block_again(self, source: TokenSource) -> float:
+        """A clock that was set back must not make a block of minutes one of years; return its seconds."""
+
+        def change(record: LockoutRecord) -> None:
+            record.blocked_until = self._wall_clock() + record.block_seconds
+
+        return self._change(_key_of(source), change).block_seconds
+
     def is_proven(self, source: TokenSource) -> bool:
-        """Whether this secret has logged in lately and was not refused since."""
+        """Whether this secret has logged in lately, in this process, and nothing speaks against it since."""
         age = self._wall_clock() - self._accepted.get(_key_of(source), float("-inf"))
-        return abs(age) <= PROOF_SECONDS and self.is_clear(source)
+        return abs(age) <= PROOF_SECONDS and self._load(source) == LockoutRecord()
 
     def has_logged_in(self, source: TokenSource) -> bool:
         """Whether this secret has logged in since Px was started."""
@@ -133,56 +169,110 @@ class LockoutGuard:
 
     def is_clear(self, source: TokenSource) -> bool:
         """Whether the verdict on the last final token was seen, and was no refusal."""
-        return _key_of(source) not in self._unsettled and self._load(source).is_clear()
+        return self._load(source).is_clear()
 
     def refusals_left(self, source: TokenSource) -> int:
         """Return how many more refusals the secret may meet, at least one: as many may be in flight."""
-        return max(1, REFUSALS_BEFORE_BLOCK - self._load(source).refusals)
+        record = self._load(source)
+        return max(1, REFUSALS_BEFORE_BLOCK - record.refusals - record.unsettled)
 
     def refused_method(self, source: TokenSource) -> str:
         """Return the method by which the secret was refused last; empty when its record is clear."""
         return self._load(source).method
 
+    def is_target_denied(self, source: TokenSource, target: str) -> bool:
+        """Whether a refusal is held against this target, of late and with no login accepted since."""
+        record = self._load(source)
+        age = self._wall_clock() - record.denied_at
+        return record.denied == _mark_target(target) and abs(age) < DENIED_SECONDS
+
     def receive_acceptance(self, source: TokenSource) -> None:
         """A final token was accepted."""
         key = _key_of(source)
         self.acceptances += 1
+        self._accepted.pop(key, None)
         self._accepted[key] = self._wall_clock()
-        self._drops.pop(key, None)
-        self._unsettled.discard(key)
-        if not self._load(source).is_clear():
-            self._store.save_record(key, None)
+        if len(self._accepted) > MAX_ACCEPTED:  # each change of a ticket cache makes a new key
+            del self._accepted[next(iter(self._accepted))]
+        if self._store.load_record(key):
+            self._store.change_record(key, lambda _: {})
 
     def receive_drop(self, source: TokenSource, upstream: str, method: str) -> None:
         """A connection was dropped in place of the verdict on a final token."""
-        key = _key_of(source)
-        self._drops[key] = self._drops.get(key, 0) + 1
-        if self._drops[key] >= DROPS_AS_A_REFUSAL:
-            self.receive_refusal(source, upstream, method)
+        self._change(_key_of(source), lambda record: self._count_drop(record, upstream, method))
+
+    def receive_denial(self, source: TokenSource, target: str) -> bool:
+        """Hold the refusal of a secret that has logged in against the target; return whether it is the first.
+
+        A second one with no login accepted between, in whatever process, is more than a rule about a target.
+        """
+        mark, now, is_first = _mark_target(target), self._wall_clock(), False
+
+        def change(record: LockoutRecord) -> None:
+            nonlocal is_first
+            is_first = not record.denied
+            if is_first:
+                record.denied, record.denied_at = mark, now
+
+        self._change(_key_of(source), change)
+        return is_first
 
     def receive_no_verdict(self, source: TokenSource, upstream: str, method: str) -> None:
         """The verdict on a final token was not waited for."""
-        key = _key_of(source)
-        if key in self._unsettled:
-            self.receive_drop(source, upstream, method)
-        self._unsettled.add(key)
+
+        def change(record: LockoutRecord) -> None:
+            if record.unsettled:
+                self._count_drop(record, upstream, method)
+            record.unsettled = True
+
+        self._change(_key_of(source), change)
 
     def receive_refusal(self, source: TokenSource, upstream: str, method: str) -> None:
         """A final token, or a password at the KDC, was refused."""
         self.refusals += 1
-        record = self._load(source)
-        self._drops.pop(_key_of(source), None)
-        self._unsettled.discard(_key_of(source))
+        self._change(_key_of(source), lambda record: self._count_refusal(record, upstream, method))
+
+    def _count_drop(self, record: LockoutRecord, upstream: str, method: str) -> None:
+        record.drops += 1
+        if record.drops >= DROPS_AS_A_REFUSAL:
+            self._count_refusal(record, upstream, method)
+
+    def _count_refusal(self, record: LockoutRecord, upstream: str, method: str) -> None:
         now = self._wall_clock()
         record.refusals += 1
+        record.drops, record.unsettled = 0, False
         record.upstream, record.method = upstream, method
         if record.refusals >= REFUSALS_BEFORE_BLOCK and record.blocked_until <= now:
-            record.blocked_until = now + record.block_seconds
-            record.block_seconds = min(2 * record.block_seconds, MAX_BLOCK_SECONDS)
-        self._store.save_record(_key_of(source), asdict(record))
+            record.block(now)
+
+    def allow_probe(self) -> None:
+        """Let each blocked identity try once more at once: its user may have mended the cause.
+
+        No refusal is forgotten: if the probe is refused too, the block is twice as long.
+        """
+
+        def change(record: LockoutRecord) -> None:
+            record.blocked_until = 0.0
+
+        for key in self._store.list_keys():
+            self._change(key, change)
 
     def _load(self, source: TokenSource) -> LockoutRecord:
-        return _parse_record(self._store.load_record(_key_of(source)))
+        fields = self._store.load_record(_key_of(source))
+        return _parse_record(fields) if fields else LockoutRecord()
+
+    def _change(self, key: str, change: Callable[[LockoutRecord], None]) -> LockoutRecord:
+        """Change a record in the store, and return it."""
+        record = LockoutRecord()
+
+        def change_fields(fields: Fields) -> Fields:
+            nonlocal record
+            record = _parse_record(fields)
+            change(record)
+            return asdict(record) if record != LockoutRecord() else {}
+
+        self._store.change_record(key, change_fields)
+        return record
 
     def __repr__(self) -> str:
         return f"<LockoutGuard accepted={len(self._accepted)}>"
@@ -193,14 +283,21 @@ def _key_of(source: TokenSource) -> str:
     return f"{source.identity.key} {source.secret_mark}".rstrip()
 
 
-def _parse_record(fields: dict[str, object]) -> LockoutRecord:
+def _mark_target(target: str) -> str:
+    """Return what a target is known by in the record: no file tells where a person goes."""
+    return hashlib.sha256(target.encode()).hexdigest()[:12]
+
+
+def _parse_record(fields: Fields) -> LockoutRecord:
     """Read a record; fields of the wrong type (a file touched by hand) count as not there."""
     record = LockoutRecord()
     for name, default in asdict(record).items():
         value = fields.get(name)
-        is_number = isinstance(value, int | float) and math.isfinite(value)
-        if is_number if isinstance(default, int | float) else isinstance(value, str):
+        if isinstance(default, str):
+            setattr(record, name, value if isinstance(value, str) else default)
+        elif isinstance(value, int | float) and 0 <= value < MAX_NUMBER:  # not NaN either
             setattr(record, name, type(default)(value))
+    record.block_seconds = min(record.block_seconds, MAX_BLOCK_SECONDS)
     return record
 
 

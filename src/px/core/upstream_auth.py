@@ -27,34 +27,33 @@ Digest, older nonce    that nonce is used up            the new nonce, no refusa
 a final token          refused                          a verdict (below)
 =====================  ===============================  =========================================
 
-A verdict: an identity that has logged in at this upstream before is not in doubt, the target is. Some
-proxies answer 407 where a rule denies. The client gets a 403, and so does who asks for that target within
-`DENIED_SECONDS`; only a second refusal with no login between counts. Any other refusal counts for the
-identity (`px.core.lockout`). The token after one that counts must settle the doubt: `ProofWantedError` asks
-`px.net.exchanger` for a login that reaches no origin, so that no rule about targets can be taken for a wrong
-password, by another method if there is one; but never by Basic: it would show in clear the password that was
-just refused.
+A verdict: an identity that has logged in before is not in doubt, the target is. Some proxies answer 407 where
+a rule denies. The client gets a 403, and so does who asks for that target within `DENIED_SECONDS`; only a
+second refusal with no login between counts, in whatever process, and only if its token was sent after the
+first. Any other refusal counts for the identity (`px.core.lockout`). The token after one that counts must
+settle the doubt: `ProofWantedError` asks `px.net.exchanger` for a login that reaches no origin, so that no
+rule about targets can be taken for a wrong password, by another method if there is one; but never by Basic:
+it would show in clear the password that was just refused. The same login goes first when the verdict on
+another one is long in coming.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from px.core.challenge import Challenge, format_basic, format_token, is_stale, parse_challenges
-from px.core.digest import NonceLease, answer_digest, choose_digest
+from px.core.digest_login import DigestLogin
 from px.core.errors import LoginError, LoginRefusedError, LoginUnusableError
-from px.core.login_parts import LoginTurn, ProofWantedError, RequestLine
+from px.core.login_parts import Doubt, LoginTurn, ProofWantedError, RequestLine
 from px.core.token_source import TokenSession
-from px.core.upstream_login import Method, UpstreamLogin
+from px.core.upstream_login import (
+    DECLINED_SECONDS,
+    REFUSED_SECONDS,
+    UNUSABLE_SECONDS,
+    Method,
+    UpstreamLogin,
+)
 
-#: How long a method that could not be used is not tried again while another one can.
-UNUSABLE_SECONDS = 30.0
-#: How long a method whose first token an upstream did not answer is not tried again while another one can:
-#: a Squid whose helper knows Kerberos only does so with NTLM in Negotiate, but one with busy helpers, too.
-DECLINED_SECONDS = 300.0
-#: How long a method that an upstream refused is not tried again while another one works there.
-REFUSED_SECONDS = 1800.0
 #: No login takes more 407s than this; an upstream that goes on is broken.
 MAX_CHALLENGES = 12
 
@@ -75,14 +74,16 @@ class LoginAttempt:
         verifies_after: Sequence[Method] | None = None,
     ) -> None:
         self.login = login
+        #: Whether a final token of this attempt was accepted.
+        self.is_accepted = False
         self._is_verification = verifies_after is not None
         self._request = request
         self._turn = turn
         self._method: Method | None = None  # of the token sent last on this connection
         self._session: TokenSession | None = None
-        self._lease: NonceLease | None = None
+        self._digest = DigestLogin(login.nonces, login.source, request, login.make_cnonce)
         self._is_final = False
-        self._is_nonce_fresh = False
+        self._was_proven = False  # the secret, when the login on this connection began
         self._challenges = 0
         self._breaks = 0
         self._warm_by: Method | None = None  # what had logged in this connection before this request
@@ -185,7 +186,7 @@ class LoginAttempt:
             self.login.offered = frozenset(challenge.scheme for challenge in challenges)
         if self._method is None:
             return await self._answer_first_407(challenges, channel_bindings, can_continue=can_continue)
-        if self._method is Method.DIGEST and (not self._is_nonce_fresh or is_stale(challenges)):
+        if self._method is Method.DIGEST and (not self._digest.is_fresh or is_stale(challenges)):
             return self._answer_new_nonce(challenges, can_continue=can_continue)
         if self._is_final:
             self._receive_refusal()
@@ -195,7 +196,7 @@ class LoginAttempt:
     async def _answer_first_407(
         self, challenges: list[Challenge], channel_bindings: bytes | None, *, can_continue: bool
     ) -> bytes | None:
-        self._receive_digest_challenge(challenges)
+        self._digest.receive_challenge(challenges)
         # Squid takes no second NTLM login on a connection; a Kerberos token it does.
         if can_continue and self._warm_by in (None, Method.KERBEROS):
             return await self._begin(channel_bindings)
@@ -203,23 +204,15 @@ class LoginAttempt:
             raise self.login.say_failure(self._refused, self._spent, self._mends)
         return None
 
-    def _receive_digest_challenge(self, challenges: list[Challenge]) -> None:
-        """Keep a nonce that came with a 407: the next answer uses it."""
-        chosen = choose_digest(challenges)
-        if chosen is not None:
-            cnonce = self.login.make_cnonce()
-            self._lease = self.login.nonces.receive_challenge(chosen, cnonce=cnonce, replaces=self._lease)
-            self._is_nonce_fresh = True
-
     def _answer_new_nonce(self, challenges: list[Challenge], *, can_continue: bool) -> bytes | None:
-        self._receive_digest_challenge(challenges)
-        if not self._is_nonce_fresh:
+        self._digest.receive_challenge(challenges)
+        if not self._digest.is_fresh:
             self._spend(Method.DIGEST, "the upstream withdrew it")
             return None
         if not can_continue:
             return None
         self._is_final = True
-        return self._format_digest()
+        return self._digest.format()
 
     async def _answer_challenge(self, challenges: list[Challenge], *, can_continue: bool) -> bytes | None:
         """A token was sent that is not final: the next one, if the upstream plays on."""
@@ -249,19 +242,15 @@ class LoginAttempt:
         """Return the first credentials of the strongest method that has some."""
         login = self.login
         self.check_target()
-        if not login.guard.is_proven(login.source):
-            await self._turn.take(
-                partial(login.guard.refusals_left, login.source),
-                is_known_good=login.guard.has_logged_in(login.source) and login.guard.is_clear(login.source),
-            )
-            if login.guard.is_proven(login.source):  # by the one before: no need to queue any more
-                self._turn.give_back()
+        await self._take_turn()
         login.guard.check(login.source)
+        if login.guard.is_target_denied(login.source, self._request.target):  # seen by another process
+            raise login.say_denied(self._request.target)
         while methods := self._left_methods():
             method = methods[0]
             self._ask_for_proof()
             try:
-                return await self._open(method, channel_bindings)
+                credentials = await self._open(method, channel_bindings)
             except LoginUnusableError as error:
                 login.mark_unusable(method, UNUSABLE_SECONDS)
                 self._spend(method, error.cause, error.mend)
@@ -270,7 +259,27 @@ class LoginAttempt:
                 self._refused.append(method)
                 self._spend(method, error.cause)
                 login.guard.check(login.source)
+            else:
+                login.guard.check(login.source)  # whose tickets are used is known only now
+                self._ask_for_proof()
+                return credentials
         raise self.login.say_failure(self._refused, self._spent, self._mends)
+
+    async def _take_turn(self) -> None:
+        """Wait until a token may be sent; one at a time while the secret is unproven."""
+        login, guard, source = self.login, self.login.guard, self.login.source
+        self._was_proven = guard.is_proven(source)
+        if self._was_proven:
+            return
+        doubt = Doubt.about(
+            guard, source, login.subject, self._wants_proof, is_verification=self._is_verification
+        )
+        is_alone = await self._turn.take(doubt)
+        self._was_proven = guard.is_proven(source)
+        if self._was_proven:  # by the one before: no need to queue any more
+            self._turn.give_back()
+        elif not (is_alone or self._is_verification) and login.can_verify:
+            raise ProofWantedError(login.say_undecided(), ())  # this verdict must not be slow, too
 
     def _left_methods(self, without: Sequence[Method] = ()) -> list[Method]:
         """Return what may still be tried; never Basic with a password that another method had refused."""
@@ -286,36 +295,13 @@ class LoginAttempt:
         if method is Method.BASIC:
             credentials = format_basic(*source.password_credentials())
         elif method is Method.DIGEST:
-            credentials = self._open_digest()
+            credentials = self._digest.open(is_challenged=self._challenges > 0)
         else:
             session = source.open_session(method.mechanism, self.login.host, channel_bindings)
             credentials = format_token(method.wire_name, await session.step(None))
         self._method, self._session = method, session
         self._is_final = session.is_complete if session else bool(credentials)
         return credentials
-
-    def _open_digest(self) -> bytes:
-        """Return Digest credentials; empty without a nonce: the request goes as it is, and brings one."""
-        self.login.source.password_credentials()
-        if self._lease is None:
-            self._lease = self.login.nonces.lease()
-            self._is_nonce_fresh = False
-        if self._lease is None and self._challenges:
-            raise LoginUnusableError("the upstream asks for a kind of Digest that Px cannot compute")
-        return b"" if self._lease is None else self._format_digest()
-
-    def _format_digest(self) -> bytes:
-        assert self._lease is not None  # noqa: S101 - the callers have one
-        username, password = self.login.source.password_credentials()
-        return answer_digest(
-            self._lease.challenge,
-            method=self._request.method,
-            uri=self._request.uri,
-            username=username,
-            password=password,
-            nonce_count=self._lease.nonce_count,
-            cnonce=self._lease.cnonce,
-        )
 
     def receive_answer(self, authentication_info: bytes | None = None) -> Method | None:
         """An answer came that is not a 407; return the method that has logged the connection in, if any.
@@ -324,8 +310,8 @@ class LoginAttempt:
             authentication_info: Of ``Proxy-Authentication-Info``: Digest's next nonce (RFC 7616 3.5).
         """
         login, method, is_final = self.login, self._method, self._is_final
-        if method is Method.DIGEST and self._lease is not None and authentication_info is not None:
-            self._receive_next_nonce(authentication_info)
+        if method is Method.DIGEST and authentication_info is not None:
+            self._digest.receive_next_nonce(authentication_info)
         if method is None:
             login.is_open = login.is_open or login.offered is None
         elif is_final:
@@ -334,17 +320,10 @@ class LoginAttempt:
             for refused in self._refused:
                 login.mark_unusable(refused, REFUSED_SECONDS)
             login.receive_acceptance(method)
+            self.is_accepted = True
         self._forget_connection()
         self.close()
         return method if method and is_final and method.is_bound_to_connection else None
-
-    def _receive_next_nonce(self, authentication_info: bytes) -> None:
-        lease = self._lease
-        assert lease is not None  # noqa: S101 - the caller looked
-        for challenge in parse_challenges([b"Digest " + authentication_info]):
-            self.login.nonces.give_back(lease, next_nonce=challenge.params.get("nextnonce"))
-            self._lease = None
-            return
 
     def receive_no_verdict(self) -> None:
         """A final token was sent, and nobody waited for what the upstream says to it."""
@@ -362,26 +341,21 @@ class LoginAttempt:
             self._breaks += 1
             if self._breaks > 1 and self._method is not Method.KERBEROS:
                 self._spend(self._method, "the upstream closes the connection in the middle of the handshake")
-        self._give_back_nonce()
+        self._digest.give_back()
         self._forget_connection()
 
     def close(self) -> None:
         """Give back what the attempt holds. Safe to call again."""
-        self._give_back_nonce()
+        self._digest.give_back()
         self._turn.give_back()
-
-    def _give_back_nonce(self) -> None:
-        if self._lease is not None:
-            self.login.nonces.give_back(self._lease)
-            self._lease = None
 
     def _receive_refusal(self) -> None:
         method, login = self._method, self.login
         assert method is not None  # noqa: S101 - the table above
-        if method is Method.DIGEST and self._lease is not None:
-            login.nonces.drop(self._lease)
-            self._lease = None
-        if login.deny(self._request.target) and not self._is_verification:
+        self._is_final = False  # that was the verdict
+        if method is Method.DIGEST:
+            self._digest.drop()
+        if not self._is_verification and (login.deny(self._request.target) or self._was_proven):
             raise login.say_denied(self._request.target)
         login.guard.receive_refusal(login.source, login.subject, method.value)
         self._refused.append(method)
@@ -396,12 +370,12 @@ class LoginAttempt:
 
     def _ask_for_proof(self) -> None:
         """After a refusal the next token goes with a request that no rule denies, where that is possible."""
+        if self._wants_proof() and not self.login.guard.is_blocked(self.login.source):
+            raise ProofWantedError(self._say_doubt(), self._refused)
+
+    def _wants_proof(self) -> bool:
         login = self.login
-        if self._is_verification or not login.can_verify or login.guard.is_clear(login.source):
-            return
-        if login.guard.is_blocked(login.source):
-            return
-        raise ProofWantedError(self._say_doubt(), self._refused)
+        return not self._is_verification and login.can_verify and not login.guard.is_clear(login.source)
 
     def _say_doubt(self) -> LoginRefusedError:
         login = self.login

@@ -8,12 +8,17 @@ from enum import Enum
 from px.core.auth_policy import AuthPolicy
 from px.core.digest import NoncePool
 from px.core.errors import ForbiddenError, LoginError, LoginRefusedError, LoginUnusableError
-from px.core.lockout import LockoutGuard
+from px.core.lockout import DENIED_SECONDS, LockoutGuard
 from px.core.token_source import TokenSource
 
-#: How long a target that was refused to a proven identity is answered by Px itself.
-DENIED_SECONDS = 60.0
 MAX_DENIED_TARGETS = 256
+#: How long a method that could not be used is not tried again while another one can.
+UNUSABLE_SECONDS = 30.0
+#: How long a method whose first token an upstream did not answer is not tried again while another one can:
+#: a Squid whose helper knows Kerberos only does so with NTLM in Negotiate, but one with busy helpers, too.
+DECLINED_SECONDS = 300.0
+#: How long a method that an upstream refused is not tried again while another one works there.
+REFUSED_SECONDS = 1800.0
 
 #: Names of schemes on the wire, lower case -> as they are usually written.
 SCHEME_NAMES = {"negotiate": "Negotiate", "ntlm": "NTLM", "digest": "Digest", "basic": "Basic"}
@@ -102,7 +107,6 @@ class UpstreamLogin:
         self.can_verify = True
         self._unusable_until: dict[Method, float] = {}
         self._denied: dict[str, float] = {}
-        self._is_in_doubt = False  # a target was refused, and no login accepted since
 
     @property
     def subject(self) -> str:
@@ -142,9 +146,7 @@ class UpstreamLogin:
         self._denied = {each: until for each, until in self._denied.items() if until > now}
         if len(self._denied) < MAX_DENIED_TARGETS:
             self._denied[target] = now + DENIED_SECONDS
-        is_first = not self._is_in_doubt
-        self._is_in_doubt = True
-        return is_first
+        return self.guard.receive_denial(self.source, target)
 
     def is_denied(self, target: str) -> bool:
         """Whether the upstream lately refused this target to an identity that is not in doubt."""
@@ -160,7 +162,6 @@ class UpstreamLogin:
         """A final token was accepted."""
         self.has_logged_in = True
         self._is_safe = self._is_safe or method is not Method.BASIC
-        self._is_in_doubt = False
         self.guard.receive_acceptance(self.source)
 
     def say_denied(self, target: str) -> ForbiddenError:
@@ -170,6 +171,11 @@ class UpstreamLogin:
             " who is logged in there: a rule of the upstream denies it.",
             "Ask who runs the upstream for access; Px asks again in a minute.",
         )
+
+    def say_undecided(self) -> LoginRefusedError:
+        """Return why a proof is wanted though nothing was refused."""
+        cause = f"{self.subject} has not decided yet on another login of {self.source.identity.name}."
+        return LoginRefusedError(cause, "Try again in a moment.")
 
     def say_refused(
         self, methods: Sequence[Method], target: str = "", *, by: Sequence[str] = ()

@@ -113,6 +113,11 @@ class Exchange:
             if self._attempt is not None:
                 self._attempt.close()
 
+    @property
+    def is_login_accepted(self) -> bool:
+        """Whether a token was sent and accepted."""
+        return self._attempt is not None and self._attempt.is_accepted
+
     async def _give_up(self) -> None:
         """Let go of everything but a verdict that is still to come."""
         attempt, sent = self._attempt, self._sent

@@ -16,7 +16,7 @@ from px.core.upstream_login import Method, UpstreamLogin
 from px.net.connection import Connection, Hop
 from px.net.exchange import Exchange
 from px.net.io_loop import IoLoop
-from px.net.login_turn import LoginTurns
+from px.net.login_turn import LoginTurns, say_waiting
 from px.net.message import (
     LOGIN_REQUIRED,
     MAX_INTERIMS,
@@ -30,6 +30,8 @@ from px.net.pool import Pool
 
 #: More doubts about one request are no doubt any more.
 MAX_PROOFS = 3
+#: How long a request waits for a proof, in units of `Exchanger.socktimeout`: for the turn, and the verdict.
+PROOF_TIMEOUTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,10 @@ class Exchanger:
             proving.add_done_callback(lambda _: self.proofs.pop(key, None))
             proving.add_done_callback(_consume_error)
         try:
-            await asyncio.shield(proving)
+            async with asyncio.timeout(PROOF_TIMEOUTS * self.socktimeout):
+                await asyncio.shield(proving)
+        except TimeoutError:  # the verification goes on: its token is out
+            raise wanted.settled_by(say_waiting()) from None
         except LoginError as error:
             raise wanted.settled_by(error) from error
         except PxError:
@@ -193,7 +198,7 @@ class Exchanger:
             self.pool.put(connection)
         else:
             connection.close()
-        if not login.guard.is_clear(login.source):
+        if not exchange.is_login_accepted:
             raise BadResponseError(f"{login.subject} answers a TRACE without a login.")
 
 

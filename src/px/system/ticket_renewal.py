@@ -10,10 +10,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from px.core.errors import LoginError, LoginRefusedError
+from px.core.login_parts import Doubt
 from px.core.upstream_login import Method
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _LOGGER = logging.getLogger("px.kerberos")
 TICK_SECONDS = 1.0
 #: When a KDC that could not be asked is asked again.
 RETRY_SECONDS = 30.0
+_KDC = "The Kerberos KDC"
 
 
 class TicketRenewal:
@@ -84,7 +85,7 @@ class TicketRenewal:
             name = await self._ticket.renew(self._hosts)
         except LoginRefusedError as error:
             self._refused_at = (self._ticket.renew_at,)
-            self._guard.receive_refusal(self._source, "The Kerberos KDC", Method.KERBEROS.value)
+            self._guard.receive_refusal(self._source, _KDC, Method.KERBEROS.value)
             self._note_failure(error)
         except LoginError as error:
             self._note_failure(error)
@@ -95,10 +96,8 @@ class TicketRenewal:
 
     async def _take_turn(self) -> None:
         """Wait while another login may tell whether the password is good."""
-        guard, source = self._guard, self._source
-        if not guard.is_proven(source):
-            is_known_good = guard.has_logged_in(source) and guard.is_clear(source)
-            await self._turn.take(partial(guard.refusals_left, source), is_known_good=is_known_good)
+        if not self._guard.is_proven(self._source):
+            await self._turn.take(Doubt.about(self._guard, self._source, _KDC))
 
     def _note(self, name: str) -> None:
         self._try_at, self._refused_at = 0.0, None
