@@ -38,8 +38,9 @@ from px.routing.health import UpstreamHealth
 from px.routing.router import Router
 from px.system.channel_bindings import tls_server_end_point
 from px.system.client_logins import make_client_auth
+from px.system.credentials import Keyring
 from px.system.interfaces import OwnAddresses
-from px.system.lockout_file import LockoutFile
+from px.system.lockout_file import LOCKOUT_NAME, LockoutFile
 from px.system.login_slot import make_login_slots
 from px.system.ticket_renewal import TicketRenewal
 from px.system.tokens import make_token_source
@@ -108,7 +109,7 @@ class Px:
         self._hop_dialer = HopDialer(dialer, settings.socktimeout, self._make_channel_bindings)
         self._some_are_dead = asyncio.Event()
         self._health = UpstreamHealth(io_loop.now, self._some_are_dead.set)
-        self._guard = LockoutGuard(LockoutFile(state / "lockout.json"), time.time)
+        self._guard = LockoutGuard(LockoutFile(state / LOCKOUT_NAME), time.time)
         make_slots = partial(make_login_slots, state, self._installation.mark_salt, REFUSALS_BEFORE_BLOCK)
         self._turns = LoginTurns(settings.socktimeout, make_slots)
         self._sources: dict[tuple[str, Secret | None], TokenSource] = {}

@@ -170,3 +170,20 @@ def test_uploads_given_up_do_not_try_a_wrong_password_again_and_again(
                 client.send(b"0123456789")
         for number in range(3):
             _check_refusal(_ask(px, network, number), network, login)
+
+
+def test_a_reload_lets_one_more_login_be_tried(network: CorporateNetwork, tmp_path: Path) -> None:
+    login = _CASES["ntlm"]
+    user = login.account(network)
+    with (
+        bad_passwords(network, user, at_least=3, at_most=3),
+        _px_with_wrong_secret(network, tmp_path, login) as px,
+    ):
+        for number in range(3):
+            _check_refusal(_ask(px, network, number), network, login)
+        _check_held_back(px, network, login, 4)
+        assert px.command("--reload").returncode == 0
+        answer = _ask(px, network, 5)
+        _check_refusal(answer, network, login)
+        for number in range(3):
+            _check_held_back(px, network, login, number)

@@ -33,6 +33,8 @@ from px.system.file_lock import FileLock
 _Fields = dict[str, object]
 _Records = dict[str, _Fields]
 
+#: Of the file, in the state directory.
+LOCKOUT_NAME = "lockout.json"
 #: A change takes a millisecond; for another process's the event loop waits no longer than this.
 LOCK_SECONDS = 1.0
 #: A file that has changed within this time may change again without a new time stamp.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from px import __version__
 from px.admin.control import Control
 from px.core.access import is_px_itself
+from px.core.lockout import LockoutGuard
 from px.core.startup_errors import ConfigError, StartupError
 from px.core.target import Authority
 from px.net.listening_socket import DRAIN_SECONDS
@@ -24,6 +25,7 @@ from px.system.credentials import Keyring
 from px.system.installation import state_directory
 from px.system.instance import InstanceRecord
 from px.system.interfaces import OwnAddresses
+from px.system.lockout_file import LOCKOUT_NAME, LockoutFile
 from px.workers.station import Station
 from px.workers.supervisor import Supervisor
 
@@ -243,6 +245,7 @@ class Program:
             invocation = self._load()
             assert invocation.settings is not None  # noqa: S101 - it is that of a Px which runs
             check_upstreams(invocation.settings)
+            LockoutGuard(LockoutFile(state_directory() / LOCKOUT_NAME), time.time).allow_probe()
             await self._supervisor.change(invocation.settings)
             self._publish()
         except StartupError as error:
