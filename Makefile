@@ -1,10 +1,10 @@
-# make demo | check | test | test-windows | cover | bench | docs | clean; see CONTRIBUTING.md
+# make demo | check | test | test-windows | cover | bench | binary | docs | clean; see CONTRIBUTING.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
-.PHONY: help demo check test test-windows lint types imports unit-newer system-packages cover bench docs clean
+.PHONY: help demo check test test-windows lint types imports unit-newer system-packages cover bench binary docs clean
 
 help:
 	@sed -n '1s/^# //p' Makefile
@@ -53,6 +53,10 @@ cover: $(VENV)/dev-installed
 bench: system-packages $(VENV)/bench-installed
 	bench/install_peers.sh $(BIN)/python
 	$(BIN)/python -m bench --write
+
+# One directory that needs no Python, for the system that it is made on: dist/px.
+binary: $(VENV)/dev-installed
+	$(BIN)/pyinstaller -y --log-level WARN packaging/px.spec
 
 docs: $(VENV)/px-installed
 	$(BIN)/python -m scripts.write_options_md

@@ -21,6 +21,11 @@ STOP_SECONDS = 15.0
 STOPPED_CODE = 1 if sys.platform == "win32" else 0
 
 
+def _is_program(program: Sequence[str]) -> bool:
+    """Whether it runs without Python."""
+    return bool(program) and Path(program[0]).is_absolute() and not program[0].endswith(".py")
+
+
 class PxProcess:
     """Runs ``python -m px``; a context manager.
 
@@ -31,7 +36,7 @@ class PxProcess:
         workers: How many; 0: as many as Px has by itself.
         port: To listen on; 0: a free one.
         names_port: Whether the port is an argument; else a file has to say it.
-        program: What Python is to run.
+        program: What Python is to run; a program of its own by its absolute path.
         stdin: A descriptor.
         within: A command before the command, as of a network namespace: Px has its default port then.
     """
@@ -49,7 +54,7 @@ class PxProcess:
         within: Sequence[str] = (),
     ) -> None:
         self.port = DEFAULT_PORT if within else port or _free_port()
-        self._program = program
+        self._command = list(program) if _is_program(program) else [sys.executable, *program]
         self._stdin = stdin
         self._names_port = names_port and not within
         self._within = within
@@ -83,7 +88,7 @@ class PxProcess:
     def start(self) -> Self:
         """Return when it listens; for a test that does not want to see it end well."""
         port = [f"--port={self.port}"] if self._names_port else []
-        command = [*self._within, sys.executable, *self._program, *port, *self._arguments]
+        command = [*self._within, *self._command, *port, *self._arguments]
         self._process = subprocess.Popen(
             command,
             cwd=self.directory,
@@ -155,7 +160,7 @@ class PxProcess:
         """Start another ``px`` beside it, for the same port and with the same environment."""
         port = [f"--port={self.port}"] if names_port else []
         return subprocess.Popen(
-            [*self._within, sys.executable, *self._program, *port, *arguments],
+            [*self._within, *self._command, *port, *arguments],
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,5 @@
+"""Where the binaries begin."""
+
+from px.cli import main
+
+main()

@@ -1,0 +1,144 @@
+"""The binaries: a directory that needs no Python, built by PyInstaller and tried as a user would."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from px import __version__
+from tests.corpnet.network import CorporateNetwork
+from tests.e2e import exchanges
+from tests.e2e.http_client import Client
+from tests.e2e.logins import LOGINS
+from tests.px_process import PxProcess
+
+ROOT = Path(__file__).resolve().parent.parent
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="PyInstaller has no part in the tests under Wine"),
+]
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the directory; return the program px in it."""
+    directory = tmp_path_factory.mktemp("binary")
+    places = [f"--distpath={directory / 'dist'}", f"--workpath={directory / 'build'}"]
+    build = [sys.executable, "-m", "PyInstaller", "-y", "--log-level=ERROR", *places]
+    subprocess.run([*build, str(ROOT / "packaging" / "px.spec")], check=True, timeout=300)
+    return directory / "dist" / "px" / "px"
+
+
+@pytest.fixture
+def running(binary: Path, tmp_path: Path):
+    """Return a function that makes a Px of the binary, not yet running."""
+
+    def make(*arguments: str, **environment: str) -> PxProcess:
+        return PxProcess(tmp_path, "--foreground", *arguments, environment=environment, program=[str(binary)])
+
+    return make
+
+
+@pytest.fixture
+def origin_url() -> Iterator[str]:
+    """Give the URL of a web server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _run(binary: Path, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it where there is nothing of Python's, nor of this project's."""
+    environment = {
+        "HOME": str(directory),
+        "PATH": "/usr/bin:/bin",
+        "XDG_STATE_HOME": str(directory / "state"),
+        "LANG": "C.UTF-8",
+    }
+    return subprocess.run(
+        [str(binary), *arguments],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_it_says_its_version(binary: Path, tmp_path: Path) -> None:
+    done = _run(binary, tmp_path, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"px {__version__}\n", "")
+
+
+def test_its_demo_logs_in(binary: Path, tmp_path: Path) -> None:
+    done = _run(binary, tmp_path, "--demo")
+    assert done.returncode == 0, done.stderr
+    assert "let in as DEMO\\alice" in done.stdout
+
+
+def test_a_mistake_is_one_line(binary: Path, tmp_path: Path) -> None:
+    done = _run(binary, tmp_path, "--prot=1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("px: --prot: unknown option")
+
+
+@pytest.mark.parametrize("name", ["ntlm", "kerberos-ad-ticket", "ntlm-tls", "digest"])
+def test_it_logs_in_at_a_real_upstream(
+    corporate_network: CorporateNetwork, running, tmp_path: Path, name: str
+) -> None:
+    login, network = LOGINS[name], corporate_network
+    with (
+        running(*login.arguments(network), **login.environment(network, tmp_path)) as px,
+        Client(px.port) as client,
+    ):
+        exchanges.GET.run(client, network)
+        exchanges.POST.run(client, network)
+        exchanges.CONNECT_TLS.run(client, network)
+
+
+def test_its_workers_are_the_binary_itself(running, origin_url: str) -> None:
+    with running("--noproxy=*", "--workers=2") as px:
+        children = Path(f"/proc/{px.pid}/task/{px.pid}/children").read_text().split()
+        programs = {Path(f"/proc/{child}/exe").readlink() for child in children}
+        assert programs == {Path(f"/proc/{px.pid}/exe").readlink()}
+        for _ in range(4):
+            with Client(px.port) as client:
+                assert client.get(origin_url).status == 200
+
+
+def test_without_foreground_it_gives_the_prompt_back_and_can_be_quit(
+    binary: Path, tmp_path: Path, origin_url: str
+) -> None:
+    port = PxProcess(tmp_path).port
+    at_port = f"--port={port}"
+    begun = time.monotonic()
+    started = _run(binary, tmp_path, "--noproxy=*", at_port)
+    assert started.returncode == 0, started
+    assert "runs in the background" in started.stdout
+    assert time.monotonic() - begun < 30
+    try:
+        with Client(port) as client:
+            assert client.get(origin_url).status == 200
+        again = _run(binary, tmp_path, "--noproxy=*", at_port)
+        assert again.returncode == 5
+        assert f"port {port}" in again.stdout + again.stderr
+        assert str(port) in _run(binary, tmp_path, "--status", at_port).stdout
+    finally:
+        quitting = _run(binary, tmp_path, "--quit", at_port)
+    assert quitting.returncode == 0, quitting
+    assert _run(binary, tmp_path, "--quit", at_port).returncode == 3
