@@ -300,6 +300,20 @@ def test_a_password_without_a_user_is_a_configuration_error(cwd):
     assert done.stderr.startswith("px: --password: whose? Give --username=USER")
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="stores it in the Credential Manager")
+def test_windows_keeps_a_password_until_it_is_removed(cwd):
+    user = f"CORP\\px-test-{os.getpid()}"
+    done = run_action(cwd, "--password", f"--username={user}", stdin="Pässwörd1€\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f'of {user} is stored in the Windows Credential Manager, as service "Px"' in done.stdout
+    try:
+        with PxProcess(cwd, "--proxy=127.0.0.1:1", f"--username={user}", "--verbose") as px:
+            assert f"a password of {user} is stored, as service Px" in px.output
+    finally:
+        done = run_action(cwd, "--password", f"--username={user}", stdin="\n")
+    assert f"The password of {user} is removed" in done.stdout
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is a keyring")
 def test_without_a_keyring_one_line_says_what_else_would_do(cwd):
     done = run_action(cwd, "--password", "--username=alice", stdin="pw\n")

@@ -86,6 +86,6 @@ def test_the_check_finds_what_it_looks_for(tmp_path):
     for text in (*forms.values(), nt_hash(PASSWORD).hex().upper(), "NTLM TlRMTVNTUAADAAAA"):
         with pytest.raises(AssertionError, match=" in somewhere"):
             check_text("somewhere", f"xx{text}xx", forms)
-        (tmp_path / "file").write_text(json.dumps([text], ensure_ascii=False))
+        (tmp_path / "file").write_text(json.dumps([text], ensure_ascii=False), "utf-8")
         with pytest.raises(AssertionError, match="file"):
             check_files(tmp_path, {"text": json.dumps(text, ensure_ascii=False)[1:-1]})
