@@ -55,12 +55,14 @@ def check_files(directory: Path, forms: dict[str, str]) -> list[Path]:
     return files
 
 
-class CommandLines:
-    """Collects the command lines of a process and of all below it, as ``ps`` shows them to everybody."""
+class ProcessWatch:
+    """Collects what ``ps`` shows of a process and of all below it: command lines to everybody, environments
+    to the user.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._seen: set[str] = set()
+        self._seen: dict[str, set[str]] = {"cmdline": set(), "environ": set()}
         self._ends = threading.Event()
         self._watching = threading.Thread(target=self._watch)
 
@@ -75,10 +77,14 @@ class CommandLines:
         self._watching.join()
 
     @property
-    def text(self) -> str:
+    def command_lines(self) -> str:
         """All there were."""
-        assert self._seen
-        return "\n".join(self._seen)
+        return "\n".join(self._seen["cmdline"])
+
+    @property
+    def environments(self) -> str:
+        """All there were."""
+        return "\n".join(self._seen["environ"])
 
     def _watch(self) -> None:
         while not self._ends.wait(_POLL_SECONDS):
@@ -87,7 +93,8 @@ class CommandLines:
     def _look(self, pid: int) -> None:
         with contextlib.suppress(OSError):
             process = Path(f"/proc/{pid}")
-            self._seen.add((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            for name, seen in self._seen.items():
+                seen.add((process / name).read_bytes().replace(b"\0", b"\n").decode())
             for thread in (process / "task").iterdir():
                 for child in (thread / "children").read_text().split():
                     self._look(int(child))

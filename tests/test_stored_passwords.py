@@ -15,7 +15,7 @@ from px.core.secret_store import CLIENT_SERVICE, UPSTREAM_SERVICE, SecretStoreEr
 from px.core.startup_errors import ConfigError
 from px.stored_passwords import (
     Account,
-    add_stored_passwords,
+    StoredPasswords,
     change_password,
     client_account,
     upstream_account,
@@ -62,7 +62,7 @@ def settings(server: str = "first:8080", **changes: Any) -> Settings:
 
 def add(given: Settings, store: Store) -> tuple[Settings, list[str]]:
     warnings: list[str] = []
-    return add_stored_passwords(given, store, warnings.append), warnings
+    return StoredPasswords(store, warnings.append).add_to(given), warnings
 
 
 def test_the_stored_password_of_the_user_is_used():
@@ -141,7 +141,7 @@ def test_a_keyring_that_fails_is_one_warning_and_not_asked_again():
     given = settings("bob@first,carol@second", username="alice")
     found, warnings = add(given, store)
     assert found == given
-    assert warnings == ["Warning: no stored password of alice: the keyring is locked; unlock it."]
+    assert warnings == ["warning: no stored password of alice: the keyring is locked; unlock it."]
     assert store.asked == ["alice"]
 
 
@@ -173,6 +173,28 @@ def test_a_stored_password_is_enough_for_a_ticket():
     found, _ = add(settings(kerberos=True, username="alice@AD.TEST"), Store(**{"alice@AD.TEST": "pw"}))
     assert found.kerberos
     assert found.password == Secret("pw")
+
+
+def test_a_reload_while_the_keyring_is_locked_keeps_the_passwords_found_before():
+    store, warnings = Store(alice="of alice", bob="of bob"), list[str]()
+    passwords = StoredPasswords(store, warnings.append)
+    given = settings("bob@first", username="alice")
+    before = passwords.add_to(given)
+    store.failure = SecretStoreError("the keyring is locked", "unlock it")
+    for _ in range(2):
+        assert passwords.add_to(given) == before
+    assert len(warnings) == 2
+    assert passwords.add_to(settings(username="carol")).password is None
+    assert repr(passwords) == "<StoredPasswords of carol>"
+
+
+def test_a_reload_forgets_a_password_that_was_removed():
+    store = Store(alice="pw")
+    passwords = StoredPasswords(store, pytest.fail)
+    given = settings(username="alice")
+    assert passwords.add_to(given).password == Secret("pw")
+    store.kept.clear()
+    assert passwords.add_to(given) == given
 
 
 def change(account: Account, store: Store, typed: str) -> list[str]:

@@ -114,9 +114,9 @@ class Px:
         self._turns = LoginTurns(settings.socktimeout, make_slots)
         self._sources: dict[tuple[str, Secret | None], TokenSource] = {}
         self._hops = {upstream: self._make_hop(upstream, io_loop) for upstream in settings.proxy}
-        self._renewals = [
-            self._make_renewal(source) for source in self._sources.values() if source.own_ticket
-        ]
+        self._renewals = {
+            source: self._make_renewal(source) for source in self._sources.values() if source.own_ticket
+        }
         self._pool = Pool(io_loop)
         ways = ", ".join(map(str, settings.proxy)) or "none"
         _LOGGER.info(
@@ -212,7 +212,7 @@ class Px:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listener.serve())
             group.create_task(self._probe_dead_upstreams())
-            for renewal in self._renewals:
+            for renewal in self._renewals.values():
                 group.create_task(renewal.run())
 
     async def _probe_dead_upstreams(self) -> None:
@@ -250,12 +250,14 @@ class Px:
         }
 
     def _report_upstream(self, upstream: UpstreamAddress, login: UpstreamLogin | None) -> dict[str, object]:
+        renewal = self._renewals.get(login.source) if login else None
         return {
             "upstream": str(upstream),
             "state": self._health.state_of(upstream),
             "identity": login.source.identity.name if login else "",
             "has_logged_in": login is not None and login.has_logged_in,
             "blocked": login.guard.say_blocked(login.source) if login else "",
+            "ticket": renewal.state if renewal else "",
         }
 
     async def stop(self, drain_seconds: float | None = DRAIN_SECONDS) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from io import TextIOWrapper
@@ -120,7 +121,30 @@ def _change_password(invocation: Invocation) -> int:
     account_of = upstream_account if invocation.action == "password" else client_account
     account = account_of(_settings_of(invocation))
     change_password(account, Keyring(STORE_SECONDS), read_secret, _announce)
+    _use_new_password(invocation)
     return EXIT_OK
+
+
+def _use_new_password(invocation: Invocation) -> None:
+    """Have the Px that runs use it; and if it is the one of before, let it be tried once more at once."""
+    from px.steering import NotRunningError, RefusedError  # noqa: PLC0415
+
+    try:
+        _steer(invocation).reload()
+    except NotRunningError:
+        _allow_probe()  # as a reload does
+    except RefusedError as error:
+        _complain(f"warning: the Px that runs goes on without that: {error}")
+    else:
+        _announce("The Px that runs has been told.")
+
+
+def _allow_probe() -> None:
+    from px.core.lockout import LockoutGuard  # noqa: PLC0415
+    from px.system.installation import state_directory  # noqa: PLC0415
+    from px.system.lockout_file import LOCKOUT_NAME, LockoutFile  # noqa: PLC0415
+
+    LockoutGuard(LockoutFile(state_directory() / LOCKOUT_NAME), time.time).allow_probe()
 
 
 def _print_hash(_: Invocation) -> int:

@@ -22,6 +22,10 @@ LOAD_SECONDS: Final = 10.0
 STORE_SECONDS: Final = 60.0
 
 
+#: By service and user name.
+_Found = dict[tuple[str, str], Secret | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Whose password an action stores.
@@ -108,30 +112,62 @@ def _remove_password(account: Account, store: SecretStore, place: str, _: Secret
     return f"No password of {account.username} was stored in {place}."
 
 
-def add_stored_passwords(settings: Settings, store: SecretStore, warn: Callable[[str], object]) -> Settings:
-    """Return settings with the passwords of those users, clients too, for whom no secret is given.
+class StoredPasswords:
+    """What the user has stored, for the settings of a Px at its start and at each reload.
 
-    Blocks for as long as the store does, which is asked once for each user, and no more once it has failed.
+    A reload may come while the store is locked: what was found before is used then.
 
     Args:
-        settings: As given.
         store: Of passwords.
         warn: Called with the one line that says why the store could not be asked.
-
-    Raises:
-        ConfigError: ``kerberos`` is set, and there is no password or no realm for it.
     """
-    clients = (CLIENT_SERVICE, settings.client_username)
-    wanted = [(UPSTREAM_SERVICE, user) for user in _users_without_secret(settings)]
-    found = _load_passwords([*wanted, *([clients] if _wants_client_password(settings) else [])], store, warn)
-    proxy = tuple(_with_password(upstream, found) for upstream in settings.proxy)
-    password = settings.password
-    if not _has_secret(settings):
-        password = found.get((UPSTREAM_SERVICE, settings.username))
-    if settings.kerberos:
-        _check_ticket_can_be_got(settings.username, password)
-    client_password = settings.client_password or found.get(clients)
-    return replace(settings, password=password, proxy=proxy, client_password=client_password)
+
+    def __init__(self, store: SecretStore, warn: Callable[[str], object]) -> None:
+        self._store = store
+        self._warn = warn
+        self._found: _Found = {}
+
+    def add_to(self, settings: Settings) -> Settings:
+        """Return settings with the passwords of those users, clients too, for whom no secret is given.
+
+        Blocks as long as the store does, which is asked once for each user, and no more once it has failed.
+
+        Raises:
+            ConfigError: ``kerberos`` is set, and there is no password or no realm for it.
+        """
+        clients = (CLIENT_SERVICE, settings.client_username)
+        wanted = [(UPSTREAM_SERVICE, user) for user in _users_without_secret(settings)]
+        found = self._load([*wanted, *([clients] if _wants_client_password(settings) else [])])
+        proxy = tuple(_with_password(upstream, found) for upstream in settings.proxy)
+        password = settings.password
+        if not _has_secret(settings):
+            password = found.get((UPSTREAM_SERVICE, settings.username))
+        if settings.kerberos:
+            _check_ticket_can_be_got(settings.username, password)
+        client_password = settings.client_password or found.get(clients)
+        return replace(settings, password=password, proxy=proxy, client_password=client_password)
+
+    def _load(self, wanted: list[tuple[str, str]]) -> _Found:
+        known, self._found = self._found, {}
+        for number, (service, user) in enumerate(wanted):
+            try:
+                password = self._store.load_password(service, user)
+            except SecretStoreError as error:
+                self._warn_of(user, error)
+                self._found |= {each: known.get(each) for each in wanted[number:]}
+                break
+            self._found[service, user] = password
+            _LOGGER.info(
+                "%s password of %s is stored, as service %s", "a" if password else "no", user, service
+            )
+        return self._found
+
+    def _warn_of(self, user: str, error: SecretStoreError) -> None:
+        _LOGGER.info("no stored password of %s: %s", user, error.cause)
+        self._warn(f"warning: no stored password of {user}: {error.cause}; {error.mend}.")
+
+    def __repr__(self) -> str:
+        return f"<StoredPasswords of {', '.join(user for _, user in self._found) or 'nobody yet'}>"
 
 
 def _check_ticket_can_be_got(username: str, password: Secret | None) -> None:
@@ -160,25 +196,6 @@ def _users_without_secret(settings: Settings) -> list[str]:
 def _wants_client_password(settings: Settings) -> bool:
     is_asked_for = bool(settings.client_username) and not settings.client_auth.is_none
     return is_asked_for and not settings.client_password
-
-
-#: By service and user name.
-_Found = dict[tuple[str, str], Secret | None]
-
-
-def _load_passwords(
-    wanted: list[tuple[str, str]], store: SecretStore, warn: Callable[[str], object]
-) -> _Found:
-    found: _Found = {}
-    for service, user in wanted:
-        try:
-            password = found[service, user] = store.load_password(service, user)
-        except SecretStoreError as error:
-            _LOGGER.info("no stored password of %s: %s", user, error.cause)
-            warn(f"Warning: no stored password of {user}: {error.cause}; {error.mend}.")
-            break
-        _LOGGER.info("%s password of %s is stored, as service %s", "a" if password else "no", user, service)
-    return found
 
 
 def _with_password(upstream: UpstreamAddress, found: _Found) -> UpstreamAddress:

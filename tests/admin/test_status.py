@@ -5,7 +5,13 @@ import pytest
 from px.admin.status import _say_duration as say_duration
 from px.admin.status import format_status, merge_reports
 
-UPSTREAM = {"upstream": "http://a:1", "identity": "CORP\\alice", "has_logged_in": False, "blocked": ""}
+UPSTREAM = {
+    "upstream": "http://a:1",
+    "identity": "CORP\\alice",
+    "has_logged_in": False,
+    "blocked": "",
+    "ticket": "",
+}
 
 
 def report(number, state="ready", *, is_draining=False, tunnels=0, requests=0, **changes):
@@ -48,13 +54,26 @@ def test_a_login_or_a_block_of_one_worker_is_told():
     assert upstream["blocked"] == "a refused b"
 
 
+def test_the_ticket_of_each_worker_is_its_own_and_one_that_is_missing_is_told():
+    reports = [
+        report(1, ticket="Kerberos ticket of alice@A"),
+        report(2, ticket="no new Kerberos ticket: refused."),
+        report(3, ticket="Kerberos ticket of alice@A"),
+    ]
+    (upstream,) = merge_reports(reports, {})["upstreams"]
+    assert upstream["ticket"] == "no new Kerberos ticket: refused."
+
+
 def test_upstreams_of_a_configuration_that_is_over_are_not_told():
     old = report(1, is_draining=True, upstream="http://old:1")
     assert [each["upstream"] for each in merge_reports([old, report(2)], {})["upstreams"]] == ["http://a:1"]
 
 
 def test_a_status_is_text_for_people():
-    reports = [report(1, "in use", tunnels=1, has_logged_in=True), report(2, is_draining=True, blocked="no")]
+    reports = [
+        report(1, "in use", tunnels=1, has_logged_in=True, ticket="Kerberos ticket of a"),
+        report(2, is_draining=True, blocked="no"),
+    ]
     status = {
         "version": "1.2",
         "pid": 99,
@@ -70,6 +89,7 @@ def test_a_status_is_text_for_people():
         "  worker      1, pid 101: 2 connections, 1 tunnel",
         "  worker      2, pid 102: 1 connection, 0 tunnels; ends when they do",
         "  upstream    http://a:1 in use, logged in as CORP\\alice",
+        "              Kerberos ticket of a",
         "  open        3 connections, 1 tunnel",
         "  so far      0 connections, 5 requests, 0 tunnels, 1 error",
         "  logins      0 accepted, 2 refused",

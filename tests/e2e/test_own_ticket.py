@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from tests.corpnet.kerberos import Realm, User
 from tests.corpnet.mit_kdc import BRIEF_SECONDS
@@ -110,15 +113,19 @@ def test_a_password_of_the_domain_gets_a_ticket(network: CorporateNetwork, tmp_p
     watch = Watch(network.negotiate)
     with _login("ad.alice", "{name}@AD.TEST", "negotiate").running_px(network, tmp_path) as px:
         _wait_for_output(px, "Kerberos ticket of alice@AD.TEST")
+        assert "Kerberos ticket of alice@AD.TEST, to be renewed at" in px.command("--status").stdout
         with Client(px.port) as client:
             exchanges.get(client, network)
         watch.check_cost(1, answered=1)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
 def test_a_wrong_password_is_said_at_the_start_and_tried_twice_at_most(
-    network: CorporateNetwork, tmp_path: Path
+    network: CorporateNetwork, tmp_path: Path, workers: int
 ) -> None:
-    login = _login("ad.carol", "{name}@AD.TEST", "negotiate")
+    login = replace(
+        _login("ad.carol", "{name}@AD.TEST", "negotiate"), options=("--kerberos", f"--workers={workers}")
+    )
     carol: User = network.ad.carol
 
     def ask(port: int) -> Answer:
@@ -129,6 +136,7 @@ def test_a_wrong_password_is_said_at_the_start_and_tried_twice_at_most(
         for _ in range(2):  # a restart forgets nothing
             with login.running_px(network, tmp_path, PX_PASSWORD=WRONG) as px:
                 _wait_for_output(px, "no new Kerberos ticket")
+                assert "no new Kerberos ticket" in px.command("--status").stdout
                 for answer in at_once([partial(ask, px.port)] * 10):
                     assert answer.status == 502
                 assert WRONG not in px.output

@@ -10,8 +10,9 @@ from urllib.parse import quote
 import pytest
 
 from px.core.md4 import nt_hash
+from px.system.child_command import WORKER_ARGUMENT
 from tests.corpnet.network import CorporateNetwork
-from tests.leaks import CommandLines, check_files, check_text, forms_of
+from tests.leaks import ProcessWatch, check_files, check_text, forms_of
 from tests.px_process import PxProcess
 
 from . import exchanges
@@ -72,10 +73,11 @@ def test_a_refused_secret_is_nowhere_to_be_seen(
         variables["SSL_CERT_FILE"] = "/dev/null"
     if login.is_ad:
         network.ad.reset_bad_password_count(user)
-    with login.running_px(network, tmp_path, "--debug", **variables) as px:
-        with CommandLines(px.pid) as command_lines:
+    with login.running_px(network, tmp_path, "--debug", "--workers=2", **variables) as px:
+        with ProcessWatch(px.pid) as watch:
             answers = _ask_in_every_way(px, network)
-        check_text("the command lines", command_lines.text, forms)
+        check_text("the command lines", watch.command_lines, forms)
+        assert WORKER_ARGUMENT in watch.command_lines
     if login.is_ad:
         network.ad.reset_bad_password_count(user)
     assert {answer.status for answer in answers} == {502}
@@ -83,7 +85,7 @@ def test_a_refused_secret_is_nowhere_to_be_seen(
         check_text("an answer", _show(answer), forms)
     check_text("the output", px.output, forms)
     names = {path.name for path in check_files(tmp_path, forms)}
-    assert f"debug-{px.port}-main.log" in names
+    assert len([name for name in names if name.startswith(f"debug-{px.port}-")]) == 3  # main and two workers
 
 
 def test_an_accepted_password_is_nowhere_to_be_seen(network: CorporateNetwork, tmp_path: Path) -> None:
@@ -98,9 +100,9 @@ def test_an_accepted_password_is_nowhere_to_be_seen(network: CorporateNetwork, t
     for number, login in enumerate(ways):
         directory = tmp_path / str(number)
         directory.mkdir()
-        with login.running_px(network, directory, "--log=5") as px, CommandLines(px.pid) as command_lines:
+        with login.running_px(network, directory, "--log=5") as px, ProcessWatch(px.pid) as watch:
             answers = _ask_in_every_way(px, network)
-        check_text("the command lines", command_lines.text, forms)
+        check_text("the command lines", watch.command_lines, forms)
         check_text("the output", px.output, forms)
         assert {answer.status for answer in answers} == {200}
     assert check_files(tmp_path, forms)
@@ -123,13 +125,13 @@ def test_the_login_of_an_upstream_in_the_environment_is_nowhere_to_be_seen(
         PxProcess(
             tmp_path, "--verbose", "--debug", environment={**environment, "PX_SERVER": ",".join(ports)}
         ) as px,
-        CommandLines(px.pid) as command_lines,
+        ProcessWatch(px.pid) as watch,
     ):
         answers = _ask_in_every_way(px, network)
     assert {answer.status for answer in answers} == {502}
     for answer in answers:
         check_text("an answer", _show(answer), forms)
-    check_text("the output and the command lines", px.output + command_lines.text, forms)
+    check_text("the output and the command lines", px.output + watch.command_lines, forms)
     assert check_files(tmp_path, forms)
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.corpnet.network import CorporateNetwork
+from tests.leaks import ProcessWatch, check_text, forms_of
 from tests.px_process import PxProcess, run_action
 from tests.secret_service import Session, dbus_session
 
@@ -74,7 +75,69 @@ def test_a_stored_password_logs_in_until_it_is_removed(
         assert f"The password of {USER} is removed from" in store(tmp_path, unlocked, "")
         with _LOGIN.running_px(network, tmp_path, **unlocked.environment) as px, Client(px.port) as client:
             answer = client.get(network.origin.url("/", HOST))
-            assert (answer.status, "Warning" in px.output) == (502, False)
+            assert (answer.status, "warning" in px.output) == (502, False)
+
+
+def test_a_px_that_runs_is_told_of_a_new_password_and_of_one_that_is_gone(
+    network: CorporateNetwork, tmp_path: Path, unlocked: Session
+) -> None:
+    """And its workers get it by a way that nobody can look into."""
+    bob = network.ad.bob
+
+    def status(px: PxProcess) -> int:
+        with Client(px.port) as client:
+            return client.get(network.origin.url("/", HOST)).status
+
+    def change(px: PxProcess, password: str) -> str:
+        done = run_action(
+            tmp_path,
+            "--password",
+            f"--username={USER}",
+            f"--port={px.port}",
+            stdin=password,
+            environment=unlocked.environment,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    with (
+        bad_passwords(network, bob),
+        _LOGIN.running_px(network, tmp_path, "--workers=2", **unlocked.environment) as px,
+        ProcessWatch(px.pid) as watch,
+    ):
+        assert status(px) == 502
+        assert change(px, bob.password).endswith("The Px that runs has been told.\n")
+        assert [status(px) for _ in range(4)] == [200] * 4
+        change(px, "")
+        assert status(px) == 502
+    forms = forms_of(bob.password, USER)
+    check_text("the command lines", watch.command_lines, forms)
+    check_text("the environments", watch.environments, forms)
+    check_text("the output", px.output, forms)
+
+
+def test_storing_the_same_password_once_more_lets_it_be_tried_at_once(
+    network: CorporateNetwork, tmp_path: Path, unlocked: Session
+) -> None:
+    """The account was locked, say, and is not any more."""
+    carol, watch = network.ad.carol, Watch(network.ntlm)
+    user = f"ADTEST\\{carol.name}"
+    login = replace(_LOGIN, user="ad.carol", options=(f"--username={user}",))
+
+    def ask() -> str:
+        with login.running_px(network, tmp_path, **unlocked.environment) as px, Client(px.port) as client:
+            return client.get(network.origin.url("/", HOST)).text
+
+    with bad_passwords(network, carol, at_least=3, at_most=3):
+        store(tmp_path, unlocked, "wrong", user)
+        for _ in range(2):
+            assert "refused the login" in ask()
+        watch.reset()
+        assert "no more logins" in ask()
+        assert watch.schemes() == []
+        store(tmp_path, unlocked, "wrong", user)
+        ask()
+        assert watch.schemes() != []
 
 
 def test_an_upstream_gets_the_stored_password_of_its_own_user(
@@ -166,7 +229,7 @@ def test_with_a_ticket_no_password_is_missed(
         Client(px.port) as client,
     ):
         exchanges.get(client, network)
-        assert px.output.count("Warning: no stored password of alice@AD.TEST: there is no keyring") == 1
+        assert px.output.count("warning: no stored password of alice@AD.TEST: there is no keyring") == 1
 
 
 def test_a_locked_keyring_is_a_warning_that_says_so(tmp_path: Path, session: Session) -> None:
@@ -175,7 +238,7 @@ def test_a_locked_keyring_is_a_warning_that_says_so(tmp_path: Path, session: Ses
         store(tmp_path, session, "pw")
     with session.gnome_keyring(is_unlocked=False):
         with PxProcess(tmp_path, "--proxy=127.0.0.1:1", f"--username={USER}", environment=environment) as px:
-            assert f"Warning: no stored password of {USER}: the system's keyring is locked" in px.output
+            assert f"warning: no stored password of {USER}: the system's keyring is locked" in px.output
         done = run_action(tmp_path, "--password", f"--username={USER}", stdin="pw", environment=environment)
     assert done.returncode == 2
     assert done.stderr.startswith("px: --password: the system's keyring is locked; unlock it, or set PX_")
@@ -208,5 +271,5 @@ def test_a_keyring_that_never_answers_delays_clients_but_refuses_none(
             asked, connected, answered = moments
             assert connected - asked < 1
             assert 8 < answered - asked < 15
-            assert px.output.count("Warning: no stored password of") == 1
+            assert px.output.count("warning: no stored password of") == 1
             assert "did not answer within 10 s" in px.output

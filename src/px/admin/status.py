@@ -49,6 +49,7 @@ def _merge_upstreams(reports: Iterable[Report]) -> list[dict[str, Any]]:
         known["state"] = max(known["state"], seen["state"], key=list(_SAID).index)
         known["has_logged_in"] = known["has_logged_in"] or seen["has_logged_in"]
         known["blocked"] = known["blocked"] or seen["blocked"]
+        known["ticket"] = max(known["ticket"], seen["ticket"])  # each has its own; "no ..." sorts last
     return list(merged.values())
 
 
@@ -91,6 +92,8 @@ def _upstream_lines(upstream: Report) -> Iterable[str]:
     if upstream["has_logged_in"]:
         said += f", logged in as {upstream['identity']}"
     yield _line("upstream", said)
+    if upstream["ticket"]:
+        yield _line("", upstream["ticket"])
     if upstream["blocked"]:
         yield _line("", upstream["blocked"])
 

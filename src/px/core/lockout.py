@@ -133,8 +133,8 @@ class LockoutGuard:
         raise LoginBlockedError(
             f"{record.upstream} refused {source.identity.name} {record.refusals} times in a row."
             " Px sends no more logins for now, so that the account is not locked.",
-            f"Correct the user name or the password and restart Px; it tries again by itself"
-            f" in {_say_minutes(remaining)}.",
+            "Correct the password by px --password, or in px.ini or the environment and run px --restart."
+            f" If it was right: px --reload tries once more; Px does by itself in {_say_minutes(remaining)}.",
             retry_after=RETRY_AFTER_SECONDS,
         )
 

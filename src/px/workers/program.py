@@ -20,7 +20,7 @@ from px.core.startup_errors import ConfigError, StartupError
 from px.core.target import Authority
 from px.net.listening_socket import DRAIN_SECONDS
 from px.net.offload import Offload
-from px.stored_passwords import LOAD_SECONDS, add_stored_passwords
+from px.stored_passwords import LOAD_SECONDS, StoredPasswords
 from px.system.credentials import Keyring
 from px.system.installation import state_directory
 from px.system.instance import InstanceRecord
@@ -86,11 +86,11 @@ async def _serve(
 ) -> None:
     state = state_directory()
     station = Station.take(settings, state)
-    keyring = Keyring(LOAD_SECONDS)  # which sees to its time itself
+    passwords = StoredPasswords(Keyring(LOAD_SECONDS), warn)  # which see to their time themselves
     threads = Offload("px-secrets", 1, timeout_seconds=float("inf"))
 
     async def add_secrets(settings: Settings) -> Settings:
-        return await threads.run(add_stored_passwords, settings, keyring, warn)
+        return await threads.run(passwords.add_to, settings)
 
     supervisor = Supervisor(settings, station, state, add_secrets)
     try:
