@@ -22,7 +22,14 @@ if UNDER_WINE:  # where all is slow, and what hypothesis looks at is the same co
     settings.load_profile("wine")
 
 if sys.platform == "win32":  # Squid, Samba and a KDC run on Linux only
-    collect_ignore = ["clients", "corpnet", "e2e", "system/test_tokens_at_squid.py", "test_corpnet.py"]
+    collect_ignore = [
+        "clients",
+        "corpnet",
+        "e2e",
+        "system/test_tokens_at_squid.py",
+        "test_binary.py",
+        "test_corpnet.py",
+    ]
 else:
     from tests.corpnet.fixtures import corporate_network
 

@@ -21,10 +21,7 @@ from tests.px_process import PxProcess
 
 ROOT = Path(__file__).resolve().parent.parent
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform == "win32", reason="PyInstaller has no part in the tests under Wine"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
