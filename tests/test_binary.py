@@ -22,6 +22,7 @@ from tests.px_process import PxProcess
 ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.slow
+pytest.importorskip("PyInstaller", reason="the binary is built by the Python of .venv alone")
 
 
 @pytest.fixture(scope="module")
