@@ -87,9 +87,9 @@ def test_the_life_of_a_get_and_a_tunnel_after_a_failover(network: CorporateNetwo
         f"after N ms: The upstream <dead> cannot be reached: {nobody}",
         "connected to the upstream <squid> in N ms",
         "407 after N ms: the upstream offers NTLM",
-        f"logs in by NTLM as {who}, made in N ms",
+        f"logs in by NTLM as {who}, ready after N ms",
         "407 after N ms: the upstream goes on with NTLM",
-        f"logs in by NTLM as {who}, made in N ms",
+        f"logs in by NTLM as {who}, ready after N ms",
         f"the upstream let {who} in by NTLM",
         "200 after N ms from the upstream <squid>",
         "ended after N ms: N bytes up, N down",
@@ -117,9 +117,9 @@ def test_the_life_of_a_login_that_is_refused(network: CorporateNetwork, tmp_path
         assert [curl(px, url) for _ in range(3)] == [502] * 3
     log = DebugLog(px, squid=f"http://127.0.0.1:{network.ntlm.port}")
     handshake = [
-        f"logs in by NTLM as {who}, made in N ms",
+        f"logs in by NTLM as {who}, ready after N ms",
         "407 after N ms: the upstream goes on with NTLM",
-        f"logs in by NTLM as {who}, made in N ms",
+        f"logs in by NTLM as {who}, ready after N ms",
         "407 after N ms: the upstream does not take NTLM",
     ]
     end = "ended after N ms: N bytes up, N down"

@@ -95,7 +95,7 @@ class Journey:
         """Credentials go with the next message."""
         self.record.login = _short_name(method)
         if self._log is not None:
-            self._log.debug("logs in by %s as %s, made in %s", method.value, identity, self._lap())
+            self._log.debug("logs in by %s as %s, ready after %s", method.value, identity, self._lap())
 
     def receive_acceptance(self, method: Method, identity: str) -> None:
         """The upstream has accepted credentials that were not sure to be good."""
