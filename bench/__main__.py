@@ -31,7 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench: {name} is not installed and LEFT OUT (bench/install_peers.sh)", file=sys.stderr)
     chance = random.Random(asked.seed)  # noqa: S311 - draws orders, guards nothing
     print(f"orders are drawn from --seed={asked.seed}")
-    measured = {}
     for name in asked.rows or ROWS:
         row = ROWS[name]
         began = time.monotonic()
@@ -41,10 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except MeasureError as error:
             print(f"bench: {name}: {error}", file=sys.stderr)
             return 1
-        measured[name] = figures
+        if asked.write:
+            report.write({name: figures})
         print("\n".join(["", *report.format_row(row, figures), f"({time.monotonic() - began:.0f} s)", ""]))
-    if asked.write:
-        report.write(measured)
     return 0
 
 

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from bench import process_cost
-from bench.tools import BUILD, ROOT, MeasureError, Server
+from bench.tools import BUILD, MeasureError, Server
 
 DIRECT, OPEN, NTLM = "direct", "open", "ntlm"
 PX, ORIGINAL, CNTLM, SQUID, TINYPROXY, GO = "Px", "original px", "cntlm", "squid", "tinyproxy", "Go net/http"
@@ -185,7 +185,7 @@ def _px_options(place: Place) -> list[str]:
 
 
 def _px(place: Place) -> list[str]:
-    return [sys.executable, "-m", "px", *_px_options(place), *ONE_WORKER]
+    return [sys.executable, "-m", "px", *_px_options(place), "--workers=1"]
 
 
 def _original_px(place: Place) -> list[str]:
@@ -264,7 +264,6 @@ def _go(place: Place) -> list[str]:
 _CNTLM = BUILD / "debian" / "usr" / "sbin" / "cntlm"
 _TINYPROXY = BUILD / "debian" / "usr" / "bin" / "tinyproxy"
 _SQUID = Path("/usr/sbin/squid")
-ONE_WORKER = ("--workers=1",) if "workers" in (ROOT / "src/px/options.py").read_text() else ()
 
 _WITHOUT_LOGIN = frozenset((DIRECT, OPEN))
 PEERS = {

@@ -63,6 +63,11 @@ def forget_peak(pid: int) -> None:
         (_PROC / str(each) / "clear_refs").write_text("5")
 
 
+def processes(pid: int) -> int:
+    """Return how many a process and its descendants are."""
+    return len(list(_family(pid, _read_stats())))
+
+
 def descriptors(pid: int) -> int:
     """Return how many files a process and its descendants have open."""
     return sum(len(list((_PROC / str(each) / "fd").iterdir())) for each in _family(pid, _read_stats()))

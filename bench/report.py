@@ -109,7 +109,7 @@ def _format_targets(all_figures: Mapping[str, Figures]) -> list[str]:
 def _format_circumstances(figures: Figures) -> str:
     rounds = max(map(len, figures.rounds.values()))
     before, after = figures.load
-    when = figures.began.replace("+00:00", " UTC").replace("T", " ")
+    when = figures.began.replace("T", " ").replace("+00:00", " UTC")
     return (
         f"*{when}, {rounds} round{'s' if rounds > 1 else ''};"
         f" load {before:.1f} before, {after:.1f} after; others used {figures.foreign:.0%} of the machine.*"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.figures import Metric, most_target
-from bench.lab import Lab, Row
+from bench.lab import Lab, Row, check
 from bench.peers import (
     CNTLM,
     GO,
     NTLM,
-    ONE_WORKER,
     ORIGINAL,
     PEERS,
     PX,
@@ -19,6 +18,7 @@ from bench.peers import (
     Running,
     best_route,
 )
+from bench.process_cost import processes
 from bench.rounds import Measure
 
 MILLISECONDS, RESIDENT = "ms to listening", "MB resident"
@@ -31,6 +31,8 @@ def _prepare(lab: Lab) -> Mapping[str, Measure]:
             peer = PEERS[name]
             place = lab.place(best_route(peer, NTLM))
             with Running(peer, place, options) as running:
+                workers = 2 if name == PX and options else 1
+                check(holds=processes(running.pid) >= workers, text="it is one process")
                 return {
                     MILLISECONDS: running.seconds_to_listen * 1e3,
                     RESIDENT: running.memory().rss / 1e6,
@@ -41,7 +43,7 @@ def _prepare(lab: Lab) -> Mapping[str, Measure]:
     measures = {
         name: measure(name) for name in (PX, ORIGINAL, CNTLM, SQUID, TINYPROXY, GO) if PEERS[name].exists
     }
-    return {**measures, TWO_WORKERS: measure(PX, "--workers=2")} if ONE_WORKER else measures
+    return {**measures, TWO_WORKERS: measure(PX, "--workers=2")}
 
 
 START = Row(

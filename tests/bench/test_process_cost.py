@@ -26,6 +26,7 @@ def test_cpu_time_of_a_child_counts_while_it_runs_and_when_it_has_ended():
     start = "import subprocess, sys\n"
     alive = start + "subprocess.run([sys.executable, '-c', sys.argv[1]])"
     with running(alive, [BURN + WAIT]) as pid:
+        assert process_cost.processes(pid) == 2
         assert 0.4 <= process_cost.cpu_seconds(pid) < 0.8
     ended = start + "subprocess.run([sys.executable, '-c', sys.argv[1]])\n" + WAIT
     with running(ended, [BURN]) as pid:
