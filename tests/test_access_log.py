@@ -366,6 +366,20 @@ def test_a_refused_client_is_a_line(tmp_path: Path) -> None:
         assert as_values(rows(tmp_path)[0], WHAT) == "127.0.0.1 - - - 403 - - 0 - ok"
 
 
+def test_all_workers_write_one_file(tmp_path: Path) -> None:
+    with PxProcess(tmp_path, "--noproxy=*", "--accesslog=access.log", workers=2) as px:
+        sent = 0
+
+        def have_both_served() -> bool:
+            nonlocal sent
+            send(px, get("127.0.0.1:9/"))
+            sent += 1
+            return {row["id"].partition(".")[0] for row in rows(tmp_path)} == set(map(str, px.worker_pids()))
+
+        wait_for(have_both_served)
+        wait_for(lambda: len(read_lines(tmp_path)) == sent)
+
+
 def test_two_px_may_write_one_file(tmp_path: Path) -> None:
     options = ("--noproxy=*", "--accesslog=access.log")
     with PxProcess(tmp_path, *options) as first, PxProcess(tmp_path, *options) as second:
