@@ -250,7 +250,7 @@ static void run_for(double seconds) {
     else counted.held--, counted.under_way++, ask(&conns[i]);
   }
   /* Of many connections each shall have had two answers, or only the beginning would be measured. */
-  while (counted.under_way && counted.failed < MAX_FAILURES && now_ns() < until + MORE_SECONDS * 1000000000u &&
+  while (counted.under_way && counted.failed < MAX_FAILURES && now_ns() < until + (uint64_t)MORE_SECONDS * 1000000000u &&
          (now_ns() < until || counted.done < 2 * conn_count))
     turn(100);
   report(began);
