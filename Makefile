@@ -17,7 +17,6 @@ check: lint types imports
 test: system-packages check
 	$(BIN)/python -m pytest
 	$(MAKE) --no-print-directory unit-newer
-	$(MAKE) --no-print-directory test-windows
 
 lint: $(VENV)/dev-installed
 	$(BIN)/ruff check .

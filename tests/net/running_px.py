@@ -80,7 +80,9 @@ async def running_px(
     for name, parse in _PARSERS.items():
         if isinstance(text := given.get(name), str):
             given[name] = parse(text)
-    made = TemporaryDirectory(prefix="px-test-")
+    made = TemporaryDirectory(
+        prefix="px-test-", ignore_cleanup_errors=True
+    )  # Windows: a lock may still be open
     errors = _Errors()
     for name in ("px", "asyncio"):
         logging.getLogger(name).addHandler(errors)

@@ -45,8 +45,11 @@ class Authority:
         ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
         ca = _certificate("Test authority", "Test authority", ca_key).add_extension(_SIGNS, critical=True)
         ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        ca = ca.add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         leaf = _certificate("upstream", "Test authority", key).add_extension(_NAMES, critical=False)
         leaf = leaf.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        ca_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+        leaf = leaf.add_extension(ca_identifier, critical=False)  # Python 3.13 insists (RFC 5280 4.2.1.1)
         self.ca_file.write_bytes(_format(ca.sign(ca_key, SHA256())))
         self.server_file.write_bytes(_format(leaf.sign(ca_key, SHA256())) + _format_key(key))
 
