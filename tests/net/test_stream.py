@@ -206,6 +206,20 @@ async def test_input_is_reported_while_a_write_waits(pair: Pair) -> None:
     await asyncio.gather(writing, return_exceptions=True)
 
 
+async def test_an_answer_outlives_the_reset_after_it() -> None:
+    """Windows throws away what nobody has received when a reset comes."""
+    stream, wire = open_pair(IoLoop(), CompletionStream)
+    assert isinstance(stream, CompletionStream)
+    with wire:
+        await stream.write(b"question")
+        await wire.expect(b"question")
+        await wire.send(b"no")
+        await until(lambda: stream._receiving is not None and stream._receiving.done())
+        wire.reset()
+        assert await stream.read() == b"no"
+        stream.close()
+
+
 async def test_watching_a_stream_with_unread_bytes_reports_at_once(pair: Pair) -> None:
     stream, _ = pair
     reports: list[bool] = []

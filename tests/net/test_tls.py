@@ -255,19 +255,16 @@ async def test_a_tunnel_through_tls_stays_half_open(server: Any) -> None:
 async def test_an_idle_stream_reports_what_comes(server: Any) -> None:
     far = server()
     tls = await far.open()
+    await far.call("sendall", b"answer")
+    assert await tls.read() == b"answer"  # and with it the session tickets that TLS 1.3 sends unasked
     reported = asyncio.Event()
     tls.on_idle_input = reported.set
     tls.watch_idle()
-    assert not reported.is_set() or await _is_ticket(tls)
+    assert not reported.is_set()
     await far.call("close")
     async with asyncio.timeout(5):
         await reported.wait()
     tls.close()
-
-
-async def _is_ticket(tls: TlsStream) -> bool:
-    """TLS 1.3 sends its session tickets after the handshake: they must not look like input."""
-    raise AssertionError(f"{tls!r} reported input that is none")
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(

@@ -89,6 +89,10 @@ class CompletionStream(OwnedSocket):
 
     async def write(self, data: bytes | memoryview) -> None:
         """Return when the kernel has taken all of it. See `Stream.write`."""
+        if not self._ended and not self.is_closed:
+            # A peer may answer and close before it has taken everything, which resets the connection. Windows
+            # then throws away what nobody has received: that answer.
+            self._begin_receiving()
         sent = self.write_now(data)
         if sent < len(data):
             await self._send_rest(memoryview(data)[sent:])
