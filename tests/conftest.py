@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from px.log import close_log
+from tests.px_process import WINDOWS_PYTHON
 from tests.windows import UNDER_WINE
 
 if UNDER_WINE:  # where all is slow, and what hypothesis looks at is the same code as elsewhere
@@ -34,6 +35,7 @@ else:
     from tests.corpnet.fixtures import corporate_network
 
     __all__ = ["corporate_network"]
+    collect_ignore = [] if WINDOWS_PYTHON else ["e2e/wine"]
 
 #: The user who owns nothing.
 NOBODY = 65534
@@ -44,6 +46,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "corporate_network" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.corpnet)
+    if WINDOWS_PYTHON:
+        items[:] = filter(_runs_px_under_wine, items)
+
+
+def _runs_px_under_wine(item: pytest.Item) -> bool:
+    """Whether a test is marked to run with a Px under Wine, with the parameters that the mark may name."""
+    mark = item.get_closest_marker("px_under_wine")
+    return mark is not None and (not mark.args or getattr(item, "callspec").id in mark.args)  # noqa: B009
 
 
 @pytest.fixture(autouse=True)

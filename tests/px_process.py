@@ -17,8 +17,12 @@ from typing import Any, Self
 DEFAULT_PORT = 3128
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
+#: Starts a Windows Python under Wine, which runs Px then while the test runs on Linux; empty: none does.
+WINDOWS_PYTHON = os.environ.get("WINDOWS_PYTHON", "")
+_PYTHON = [WINDOWS_PYTHON, "-u", "-X", "utf8", "-W", "error"] if WINDOWS_PYTHON else [sys.executable]
+_DRIVE = "Z:" if WINDOWS_PYTHON else ""  # Wine's name for /
 #: What a Px that is sent SIGTERM ends with: Windows has no signals, and ends it on the spot.
-STOPPED_CODE = 1 if sys.platform == "win32" else 0
+STOPPED_CODE = -signal.SIGTERM if WINDOWS_PYTHON else 1 if sys.platform == "win32" else 0
 
 
 def _is_program(program: Sequence[str]) -> bool:
@@ -54,7 +58,7 @@ class PxProcess:
         within: Sequence[str] = (),
     ) -> None:
         self.port = DEFAULT_PORT if within else port or _free_port()
-        self._command = list(program) if _is_program(program) else [sys.executable, *program]
+        self._command = list(program) if _is_program(program) else [*_PYTHON, *program]
         self._stdin = stdin
         self._names_port = names_port and not within
         self._within = within
@@ -222,7 +226,7 @@ def run_action(
         program: What Python is to run instead.
     """
     return subprocess.run(
-        [sys.executable, *program, *arguments],
+        [*_PYTHON, *program, *arguments],
         cwd=directory,
         env={**_clean_environment(directory), **(environment or {})},
         input=stdin,
@@ -255,8 +259,8 @@ def _clean_environment(directory: Path) -> dict[str, str]:
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_STATE_HOME": str(home / "state"),
-        "WIN_PD_OVERRIDE_APPDATA": str(home / "config"),
-        "WIN_PD_OVERRIDE_LOCAL_APPDATA": str(home / "state"),
+        "WIN_PD_OVERRIDE_APPDATA": f"{_DRIVE}{home / 'config'}",
+        "WIN_PD_OVERRIDE_LOCAL_APPDATA": f"{_DRIVE}{home / 'state'}",
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "error",
         "PYTHONPATH": str(Path(__file__).parents[1] / "src"),

@@ -38,6 +38,7 @@ def test_a_connect_takes_the_connection_that_a_get_logged_in(
     assert connect.client == get.client
 
 
+@pytest.mark.px_under_wine("ntlm")
 @pytest.mark.parametrize("login", only("ntlm", "negotiate-no-ticket", "kerberos-mit-ticket", "basic"))
 def test_clients_at_once_log_in_once_a_connection(
     network: CorporateNetwork, tmp_path: Path, login: Login

@@ -32,6 +32,7 @@ _UPLOAD_CHUNKED: Transfer = partial(exchanges.upload, body=Body(HUGE_BYTES, chun
 
 
 @pytest.mark.slow
+@pytest.mark.px_under_wine("ntlm-download")
 @pytest.mark.parametrize(
     ("login", "transfer"),
     [

@@ -49,17 +49,23 @@ _JOURNEY = {
 }
 
 
+@pytest.mark.px_under_wine("ntlm", "ntlm-non-ascii-hash", "ntlm-tls", "digest", "basic")
 @pytest.mark.parametrize("login", only())
 def test_each_request_costs_what_its_login_has_to_cost(
     network: CorporateNetwork, tmp_path: Path, login: Login
 ) -> None:
+    check_costs(network, tmp_path, login)
+
+
+def check_costs(network: CorporateNetwork, directory: Path, login: Login) -> None:
+    """Make one request after the other, from the first contact on, and count what each costs."""
     user = login.account(network)
     costs = {_FIRST: login.first, _COLD: login.cold, _KEPT: 0}
     watch = Watch(login.upstream(network))
     counted, schemes, users = {}, set(), set()
     with ExitStack() as stack:
         stack.enter_context(bad_passwords(network, user) if login.is_ad else nullcontext())
-        px = stack.enter_context(login.running_px(network, tmp_path))
+        px = stack.enter_context(login.running_px(network, directory))
         clients = stack.enter_context(ExitStack())
         client = clients.enter_context(Client(px.port))
         for name, step in _JOURNEY.items():

@@ -78,6 +78,7 @@ def _check_held_back(px: PxProcess, network: CorporateNetwork, login: Login, num
     assert "no more logins" in answer.text
 
 
+@pytest.mark.px_under_wine("ntlm-parallel")
 @pytest.mark.parametrize("in_parallel", [True, False], ids=["parallel", "in-turn"])
 @pytest.mark.parametrize("login", [pytest.param(login, id=name) for name, login in _CASES.items()])
 def test_a_wrong_password_is_tried_twice_at_most(
@@ -114,6 +115,7 @@ def test_basic_never_shows_a_password_that_was_just_refused(
     assert "basic" not in schemes
 
 
+@pytest.mark.px_under_wine("ntlm")
 @pytest.mark.parametrize(
     "login", [pytest.param(_CASES[name], id=name) for name in ("ntlm", "multi-kerberos")]
 )
