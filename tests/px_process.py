@@ -68,7 +68,7 @@ class PxProcess:
         self._output: list[str] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
-        self._is_killed = False
+        self._is_killed = self._is_stopped = False
 
     @property
     def url(self) -> str:
@@ -128,7 +128,8 @@ class PxProcess:
         code = self.stop()
         if self._is_killed:
             return
-        assert code == STOPPED_CODE, f"Px ended with {code}:\n{self.output}"
+        expected = STOPPED_CODE if self._is_stopped else 0
+        assert code == expected, f"Px ended with {code}:\n{self.output}"
         assert "Traceback" not in self.output, self.output
 
     def stop(self) -> int:
@@ -138,6 +139,7 @@ class PxProcess:
         assert self._process.stdout is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
+            self._is_stopped = True
         try:
             code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

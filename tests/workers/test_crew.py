@@ -104,7 +104,7 @@ async def test_one_that_dies_again_and_again_is_replaced_more_and_more_slowly(mo
         await until(lambda: len(hired.workers) == number + 1)  # noqa: B023 - it is called here only
         hired.workers[number].end("with exit code 1")
     await until(lambda: len(hired.workers) == 5)
-    assert asyncio.get_running_loop().time() - began >= 0.05 + 0.1 + 0.2
+    assert asyncio.get_running_loop().time() - began > 0.3  # 0.05 + 0.1 + 0.2, by the coarse clock of Windows
     crew.drain(0)
     await crew.wait_ended()
 
