@@ -30,7 +30,7 @@ _DOMAIN = "ADTEST\\{name}"
 _UPN = "{name}@AD.TEST"
 #: Nobody waits longer for a refusal, 24 at once on a busy machine included.
 _QUICKLY_SECONDS = 5.0
-_BURST_SECONDS = 4.0
+_BURST_SECONDS = 3.0
 
 _CASES = {
     "ntlm": Login("ntlm", "ntlm", 2, 1, "ad.carol", _DOMAIN),
@@ -86,22 +86,23 @@ def _ask_all(
     )
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize(("count", "workers"), [(2, 1), (4, 1), (1, 4)])
 @pytest.mark.parametrize("login", [pytest.param(login, id=name) for name, login in _CASES.items()])
 def test_a_wrong_password_is_tried_twice_at_most_over_all_processes(
-    network: CorporateNetwork, tmp_path: Path, login: Login, count: int
+    network: CorporateNetwork, tmp_path: Path, login: Login, count: int, workers: int
 ) -> None:
     user = login.account(network)
     with (
         bad_passwords(network, user, at_least=1, at_most=2),
-        _several_px(network, tmp_path, login, count, PX_PASSWORD=WRONG) as running,
+        _several_px(network, tmp_path, login, count, f"--workers={workers}", PX_PASSWORD=WRONG) as running,
     ):
         for answer, seconds in _ask_all(running, network, 24):
             assert answer.status == 502, answer
             assert user.name in answer.text
             assert seconds < _QUICKLY_SECONDS
-        for number, px in enumerate(running):
-            _check_held_back(px, network, number)
+        for number in range(3 * workers):  # whichever worker takes it
+            for px in running:
+                _check_held_back(px, network, number)
 
 
 def _check_held_back(px: PxProcess, network: CorporateNetwork, number: int = 0) -> None:
@@ -112,21 +113,23 @@ def _check_held_back(px: PxProcess, network: CorporateNetwork, number: int = 0) 
     assert int(answer.header("retry-after")) >= 1
 
 
+@pytest.mark.parametrize(("count", "workers"), [(4, 1), (1, 4)])
 @pytest.mark.parametrize(
     "login", only("ntlm", "multi-no-ticket", "basic-ad-non-ascii", "kerberos-ad-password")
 )
 def test_the_first_burst_over_all_processes_is_served_quickly(
-    network: CorporateNetwork, tmp_path: Path, login: Login
+    network: CorporateNetwork, tmp_path: Path, login: Login, count: int, workers: int
 ) -> None:
-    with (
-        bad_passwords(network, login.account(network)),
-        _several_px(network, tmp_path, login, 4) as running,
-    ):
-        started = time.monotonic()
-        answers = _ask_all(running, network, 50)
-        seconds = time.monotonic() - started
-        assert [answer.status for answer, _ in answers] == [200] * 50
-        assert seconds < _BURST_SECONDS
+    for is_warm in (False, True):  # Squid starts its helpers with the first burst it ever sees
+        with (
+            bad_passwords(network, login.account(network)),
+            _several_px(network, tmp_path, login, count, f"--workers={workers}") as running,
+        ):
+            started = time.monotonic()
+            answers = _ask_all(running, network, 50)
+            seconds = time.monotonic() - started
+            assert [answer.status for answer, _ in answers] == [200] * 50
+            assert seconds < _BURST_SECONDS or not is_warm
 
 
 def test_a_changed_password_starts_afresh_and_the_old_one_stays_blocked(
