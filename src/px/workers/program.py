@@ -245,8 +245,8 @@ class Program:
             invocation = self._load()
             assert invocation.settings is not None  # noqa: S101 - it is that of a Px which runs
             check_upstreams(invocation.settings)
-            LockoutGuard(LockoutFile(state_directory() / LOCKOUT_NAME), time.time).allow_probe()
             await self._supervisor.change(invocation.settings)
+            LockoutGuard(LockoutFile(state_directory() / LOCKOUT_NAME), time.time).allow_probe()
             self._publish()
         except StartupError as error:
             _LOGGER.warning("not reloaded: %s", error)

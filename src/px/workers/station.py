@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from px.core.startup_errors import PortInUseError
 from px.core.target import Authority
 from px.net.listening_socket import open_listening_sockets
 from px.system.instance import Instance
@@ -48,9 +50,11 @@ class Station:
             sockets = open_listening_sockets(
                 settings.access.listen, settings.port, old.sockets if old else ()
             )
-        except BaseException:
+        except BaseException as error:
             if instance is None:
                 claimed.release()
+            elif sys.platform == "win32" and isinstance(error, PortInUseError):
+                raise PortInUseError(f"{error}; on Windows Px itself goes there by --restart") from None
             raise
         return cls(claimed, sockets)
 
