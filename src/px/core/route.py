@@ -24,6 +24,7 @@ class UpstreamAddress:
         port: TCP port, 1 to 65535.
         username: This upstream's own identity; empty: the one of the settings.
         password: The password that belongs to `username`, or None.
+        is_found: Whether a PAC script named it, and no person: a password never goes to it in clear.
     """
 
     scheme: str
@@ -31,6 +32,7 @@ class UpstreamAddress:
     port: int
     username: str = field(default="", repr=False)
     password: Secret | None = field(default=None, repr=False)
+    is_found: bool = False
 
     @property
     def authority(self) -> str:
