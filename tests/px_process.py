@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ from typing import Any, Self
 DEFAULT_PORT = 3128
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
+UNTIL_SECONDS = 15.0
 #: Starts a Windows Python under Wine, which runs Px then while the test runs on Linux; empty: none does.
 WINDOWS_PYTHON = os.environ.get("WINDOWS_PYTHON", "")
 _PYTHON = [WINDOWS_PYTHON, "-u", "-X", "utf8", "-W", "error"] if WINDOWS_PYTHON else [sys.executable]
@@ -209,6 +211,14 @@ class PxProcess:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("no VmHWM")
+
+
+def until(is_so: Callable[[], object]) -> None:
+    """Wait for a fact of other processes."""
+    deadline = time.monotonic() + UNTIL_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def run_action(

@@ -13,7 +13,7 @@ from px.core.md4 import nt_hash
 from px.system.child_command import WORKER_ARGUMENT
 from tests.corpnet.network import CorporateNetwork
 from tests.leaks import ProcessWatch, check_files, check_text, forms_of
-from tests.px_process import PxProcess
+from tests.px_process import PxProcess, until
 
 from . import exchanges
 from .exchanges import HOST
@@ -75,6 +75,7 @@ def test_a_refused_secret_is_nowhere_to_be_seen(
         network.ad.reset_bad_password_count(user)
     with login.running_px(network, tmp_path, "--debug", "--workers=2", **variables) as px:
         with ProcessWatch(px.pid) as watch:
+            until(lambda: len(list(tmp_path.rglob(f"debug-{px.port}-*.log"))) == 3)  # main and two workers
             answers = _ask_in_every_way(px, network)
         check_text("the command lines", watch.command_lines, forms)
         assert WORKER_ARGUMENT in watch.command_lines
@@ -84,8 +85,7 @@ def test_a_refused_secret_is_nowhere_to_be_seen(
     for answer in answers:
         check_text("an answer", _show(answer), forms)
     check_text("the output", px.output, forms)
-    names = {path.name for path in check_files(tmp_path, forms)}
-    assert len([name for name in names if name.startswith(f"debug-{px.port}-")]) == 3  # main and two workers
+    assert check_files(tmp_path, forms)
 
 
 def test_an_accepted_password_is_nowhere_to_be_seen(network: CorporateNetwork, tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.px_process import PxProcess
+from tests.px_process import PxProcess, until
 
 from .origin import HELD_BYTES, Client, Origin, get, running_origin
 
@@ -27,14 +27,6 @@ for_one_and_two = pytest.mark.parametrize("workers", [1, 2])
 def origin() -> Iterator[Origin]:
     with running_origin() as running:
         yield running
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait for a fact of other processes."""
-    deadline = time.monotonic() + _SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def end_at_once(pid: int) -> None:

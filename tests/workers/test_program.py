@@ -17,10 +17,10 @@ import pytest
 
 from px.core.message_line import format_line
 from tests.e2e.peers import read_all
-from tests.px_process import PxProcess
+from tests.px_process import PxProcess, until
 
 from .origin import Client, Origin, get, running_origin
-from .test_processes import are_ready, for_one_and_two, posix_only, until
+from .test_processes import are_ready, for_one_and_two, posix_only
 
 _SECONDS = 15.0
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.px_process import PxProcess
+from tests.px_process import PxProcess, until
 
 from .origin import HELD_BYTES, Client, Origin, get, running_origin
-from .test_processes import are_ready, for_one_and_two, posix_only, until
+from .test_processes import are_ready, for_one_and_two, posix_only
 
 
 @pytest.fixture
