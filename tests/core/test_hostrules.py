@@ -157,6 +157,9 @@ def test_all_ipv6_addresses_are_not_everything():
         (".corp.example", "www.corp.example", True),
         ("*.corp.example", "corp.example", False),
         ("*.corp.example", "a.www.corp.example", True),
+        ("=corp.example", "corp.example", True),
+        ("=corp.example", "www.corp.example", False),
+        ("=Corp.Example.", "CORP.example", True),
         ("localhost", "localhost", True),
         ("build*.corp.example", "build7.corp.example", True),
         ("build*.corp.example", "test7.corp.example", False),
@@ -178,6 +181,7 @@ def test_a_name_rule_matches_as_curl_python_and_windows_would(rule, host, expect
     ("rule", "host"),
     [
         ("host:8080", "host"),
+        ("=host:8080", "host"),
         (".corp.example:8080", "www.corp.example"),
         ("*.corp.example:8080", "www.corp.example"),
         ("w*w.corp.example:8080", "www.corp.example"),
@@ -235,6 +239,8 @@ def test_rules_are_separated_by_comma_semicolon_or_white_space(separator):
         ("*..a", "is no host name"),
         ("a*..b", "is no host name"),
         ("<remote>", "is no host name"),
+        ("=", "'=' is no host name"),
+        ("=*.corp.example", "is no host name"),
         ("fe80:*:1", "is no host name"),
     ],
 )

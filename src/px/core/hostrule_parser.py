@@ -150,6 +150,9 @@ def _add_name(draft: RuleDraft, rule: str) -> None:
         return
     if rule == "<-loopback>":
         return  # Windows: no rule of its own for loopback; Px has none
+    if rule.startswith("="):
+        _add_exact_name(draft, rule, *_split_port(rule[1:]))
+        return
     name, ports = _split_port(rule)
     address = to_address(to_plain_name(name))
     if address is not None:
@@ -168,6 +171,12 @@ def _add_plain_name(draft: RuleDraft, rule: str, name: str, ports: Ports) -> Non
     _admit(draft.domains, plain, ports)
     if not name.startswith("*"):
         _admit(draft.hosts, plain, ports)
+
+
+def _add_exact_name(draft: RuleDraft, rule: str, name: str, ports: Ports) -> None:
+    if not is_host(to_plain_name(name)):
+        raise ValueError(f"{rule!r} is no host name or address")
+    _admit(draft.hosts, to_plain_name(name), ports)
 
 
 def _add_glob_name(draft: RuleDraft, rule: str, name: str, ports: Ports) -> None:

@@ -8,6 +8,7 @@ What curl, Python, Windows and the original Px accept, in one::
     192.168.0.1/24  10/8  fd00::/8  a network; bits of the host do not matter; a netmask will do
     corp.example  .corp.example     the name and every name below it (curl, Python)
     *.corp.example                  the names below it only (Windows)
+    =corp.example                   the name only (what Windows and macOS mean by ``corp.example``)
     build*.corp.example             any other glob, over the whole name (Windows)
     host:8080  10.1.2.3:8080        the same, for this port only
     <local>                         names without a dot, and loopback addresses (Windows)

@@ -1,0 +1,107 @@
+"""Entries of a system's settings: what is taken, what is left out, and what is said about it."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from px.system.settings_draft import SettingsDraft, split_entries
+from tests.system.places import is_px_itself, shown
+
+
+def draft(source: str = "some place") -> SettingsDraft:
+    return SettingsDraft(source, is_px_itself)
+
+
+@pytest.mark.parametrize(
+    ("text", "upstream"),
+    [
+        ("proxy.corp.example", "http://proxy.corp.example:80"),
+        ("proxy.corp.example:8080", "http://proxy.corp.example:8080"),
+        (" http://10.1.2.3:8080/ ", "http://10.1.2.3:8080"),
+        ("https://proxy.corp.example", "https://proxy.corp.example:443"),
+        ("[2001:db8::1]:8080", "http://[2001:db8::1]:8080"),
+        ("a:1,b:2", "http://a:1,http://b:2"),
+    ],
+)
+def test_an_upstream_is_taken_as_it_is_written(text: str, upstream: str) -> None:
+    new = draft()
+    new.add_upstream("https", text, "entry")
+    assert shown(new.finish()) == {"https": upstream}
+
+
+def test_several_entries_for_a_scheme_are_kept_in_order_and_once() -> None:
+    new = draft()
+    for text in ("b:2", "a:1", "b:2"):
+        new.add_upstream("http", text, "entry")
+    assert shown(new.finish()) == {"http": "http://b:2,http://a:1"}
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_entry_is_none(text: str) -> None:
+    new = draft()
+    new.add_upstream("http", text, "entry")
+    new.set_pac(text, "entry")
+    assert not new.finish()
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1:3128", "http://localhost:3128", "[::1]:3128", "u:p@localhost:3128"]
+)
+def test_what_points_at_px_itself_is_dropped_quietly(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    new = draft()
+    new.add_upstream("http", text, "entry")
+    new.set_pac(f"http://{text.removeprefix('http://')}/proxy.pac", "entry")
+    assert not new.finish()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_another_port_of_this_computer_is_not_px(caplog: pytest.LogCaptureFixture) -> None:
+    new = draft()
+    new.add_upstream("http", f"{'127.0.0.1'}:3129,127.0.0.1:3128", "entry")
+    new.set_pac("http://127.0.0.1/proxy.pac", "entry")
+    settings = new.finish()
+    assert shown(settings) == {"http": "http://127.0.0.1:3129"}
+    assert settings.pac == "http://127.0.0.1/proxy.pac"
+
+
+@pytest.mark.parametrize("location", [r"C:\proxy.pac", "file:///etc/proxy.pac", "/etc/proxy.pac", "data:,x"])
+def test_a_script_may_be_anywhere(location: str) -> None:
+    new = draft()
+    new.set_pac(location, "entry")
+    assert new.finish().pac == location
+
+
+def test_a_broken_entry_is_left_out_and_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        new = draft("the broken place")
+        new.add_upstream("http", "proxy:99999", "the first entry")
+        new.add_upstream("http", "good:1", "the second entry")
+        new.set_pac("http://[::1/proxy.pac", "the script")
+        new.add_bypass(["10.1.2.0/99", "good.example"], "the exceptions")
+        settings = new.finish()
+        assert shown(settings) == {"http": "http://good:1"}
+        assert settings.pac == ""
+        assert str(settings.bypass) == "good.example"
+    messages = [record.getMessage() for record in caplog.records]
+    assert [message.partition(" is left out")[0] for message in messages] == [
+        "the broken place: the first entry",
+        "the broken place: the script",
+        "the broken place: the exceptions",
+    ]
+    assert "no valid port" in messages[0]
+    assert "'10.1.2.0/99'" in messages[2]
+
+
+def test_a_warning_holds_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    new = draft("the place of a secret")
+    new.add_upstream("http", "http://alice:hunter2@proxy:99999", "entry")
+    new.set_pac("http://alice:hunter2@proxy:99999/", "script")
+    assert not new.finish()
+    assert len(caplog.records) == 2
+    assert "hunter2" not in caplog.text
+
+
+def test_lists_are_split_at_all_that_separates() -> None:
+    assert split_entries(" a;b, c\td\n;;") == ["a", "b", "c", "d"]

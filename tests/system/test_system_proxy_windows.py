@@ -1,0 +1,215 @@
+"""Internet Options: their language anywhere, and the real ones where there are any."""
+
+from __future__ import annotations
+
+import importlib
+import struct
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from px.core.proxy_settings import ProxySettings
+from px.system.system_proxy import load_proxy_settings
+from px.system.system_proxy_windows import InternetOptions, parse_internet_options, translate_exception
+from tests.system.places import is_px_itself, shown
+
+
+def parse(
+    servers: str = "", exceptions: str = "", *, pac: str = "", is_auto_detected: bool = False
+) -> ProxySettings:
+    return parse_internet_options(InternetOptions(is_auto_detected, pac, servers, exceptions), is_px_itself)
+
+
+@pytest.mark.parametrize(
+    ("servers", "upstreams"),
+    [
+        ("proxy:8080", {"": "http://proxy:8080"}),
+        ("proxy", {"": "http://proxy:80"}),
+        ("http://proxy:8080", {"": "http://proxy:8080"}),
+        ("[2001:db8::1]:8080", {"": "http://[2001:db8::1]:8080"}),
+        ("http=a:1;https=b:2", {"http": "http://a:1", "https": "http://b:2"}),
+        ("HTTP=a:1 https=http://b:2", {"http": "http://a:1", "https": "http://b:2"}),
+        ("https=https://b:2", {"https": "https://b:2"}),
+        ("http=a:1;https=a:1;ftp=f:1;gopher=g:1", {"http": "http://a:1", "https": "http://a:1"}),
+        ("http=a:1;c:3", {"http": "http://a:1", "": "http://c:3"}),
+        ("a:1;b:2", {"": "http://a:1,http://b:2"}),
+    ],
+)
+def test_servers_are_for_all_or_for_some(servers: str, upstreams: object) -> None:
+    assert shown(parse(servers)) == upstreams
+
+
+def test_detection_a_script_and_servers_may_stand_side_by_side() -> None:
+    settings = parse("proxy:80", pac="http://intranet/proxy.pac", is_auto_detected=True)
+    assert (settings.source, settings.is_auto_detected) == ("Windows Internet Options", True)
+    assert settings.pac == "http://intranet/proxy.pac"
+    assert shown(settings) == {"": "http://proxy:80"}
+
+
+def test_nothing_checked_is_nothing_said() -> None:
+    assert not parse()
+    assert not parse("", "*.corp.example;<local>")
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "host", "is_direct"),
+    [
+        ("corp.example", "corp.example", True),
+        ("corp.example", "www.corp.example", False),
+        ("*.corp.example", "www.corp.example", True),
+        ("*.corp.example", "corp.example", False),
+        ("build*.corp.example", "build7.corp.example", True),
+        ("10.*", "10.1.2.3", True),
+        ("10.*", "11.1.2.3", False),
+        ("172.1*", "172.1.2.3", True),
+        ("172.1*", "172.16.2.3", True),
+        ("172.1*", "172.199.2.3", True),
+        ("172.1*", "172.2.2.3", False),
+        ("172.1*", "172.20.2.3", False),
+        ("192.168.0.25*", "192.168.0.255", True),
+        ("192.168.0.25*", "192.168.0.25", True),
+        ("192.168.0.25*", "192.168.0.26", False),
+        ("192.168.10.20", "192.168.10.20", True),
+        ("10.0.0.0/8", "10.1.2.3", True),  # more than Windows does, and what is meant
+        ("<local>", "intranet", True),
+        ("<local>", "intranet.corp.example", False),
+        ("a.example; b.example,c.example d.example", "a.example", True),
+        ("a.example; b.example,c.example d.example", "b.example", True),
+        ("a.example; b.example,c.example d.example", "c.example", True),
+        ("a.example; b.example,c.example d.example", "d.example", True),
+        ("2001:db8::1", "2001:db8::1", True),
+        ("[2001:db8::1]", "2001:db8::1", True),
+        ("*", "anything.example", True),
+        ("", "localhost", True),
+        ("", "127.3.2.1", True),
+        ("", "::1", True),
+        ("", "fe80::1", True),
+        ("", "169.254.1.1", True),
+        ("", "intranet", False),
+        ("<-loopback>", "localhost", False),
+        ("<-loopback>", "127.0.0.1", False),
+        ("<-loopback>;10.*", "10.1.1.1", True),
+    ],
+)
+def test_exceptions_mean_what_they_mean_to_windows(exceptions: str, host: str, is_direct: bool) -> None:
+    assert parse("proxy:80", exceptions).bypass.matches_name(host, 443) is is_direct
+
+
+@pytest.mark.parametrize(
+    ("exception", "rule"),
+    [
+        ("https://a.example", "=a.example:443"),
+        ("http://a.example", "=a.example:80"),
+        ("http://a.example:8080", "=a.example:8080"),
+        ("http://*.example", "*.example:80"),
+        ("https://10.1.2.3", "10.1.2.3:443"),
+        ("a.example:8080", "=a.example:8080"),
+        ("10.1.2.3:8080", "10.1.2.3:8080"),
+        (".a.example", ".a.example"),
+    ],
+)
+def test_a_scheme_stands_for_its_port(exception: str, rule: str) -> None:
+    assert list(translate_exception(exception)) == [rule]
+    parse("proxy:80", exception)
+
+
+def test_what_is_broken_is_left_out_alone(caplog: pytest.LogCaptureFixture) -> None:
+    settings = parse("http=a:99999;https=b:2;telnet=c:3", "bad_*_.*.5.5/x;good.example")
+    assert shown(settings) == {"https": "http://b:2"}
+    assert settings.bypass.matches_name("good.example", 443)
+    assert [record.getMessage().split(": ")[1] for record in caplog.records] == [
+        "the proxy server is left out",
+        "the proxy server is left out",
+        "the list of exceptions is left out",
+    ]
+    assert "'telnet' is not http, https or socks" in caplog.text
+
+
+def test_px_as_the_proxy_of_windows_is_no_way() -> None:
+    assert not parse("127.0.0.1:3128", pac="http://localhost:3128/proxy.pac")
+
+
+# The real ones
+
+_CONNECTIONS = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings\Connections"
+_MANUAL, _SCRIPT, _DETECT = 2, 4, 8
+windows_only = pytest.mark.skipif(sys.platform != "win32", reason="Internet Options are Windows'")
+
+
+@pytest.fixture
+def set_options() -> Iterator[Callable[..., None]]:
+    """Change what the dialogue of Internet Options changes, and undo it in the end."""
+    winreg = importlib.import_module("winreg")
+    name = "DefaultConnectionSettings"
+    with winreg.CreateKeyEx(winreg.HKEY_CURRENT_USER, _CONNECTIONS, 0, winreg.KEY_ALL_ACCESS) as key:
+        try:
+            before = winreg.QueryValueEx(key, name)[0]
+        except FileNotFoundError:
+            before = None
+
+        def write(flags: int, servers: str = "", exceptions: str = "", pac: str = "") -> None:
+            texts = [struct.pack("<I", len(text)) + text.encode() for text in (servers, exceptions, pac)]
+            value = struct.pack("<III", 0x46, 1, flags | 1) + b"".join(texts) + bytes(32)
+            winreg.SetValueEx(key, name, 0, winreg.REG_BINARY, value)
+
+        yield write
+        if before is None:
+            winreg.DeleteValue(key, name)
+        else:
+            winreg.SetValueEx(key, name, 0, winreg.REG_BINARY, before)
+
+
+@windows_only
+def test_internet_options_are_read(set_options: Callable[..., None]) -> None:
+    set_options(
+        _MANUAL | _SCRIPT | _DETECT,
+        "http=a:1;https=b:2",
+        "*.corp.example;<local>",
+        "http://intranet/proxy.pac",
+    )
+    settings = load_proxy_settings({"http_proxy": "never:1"}, is_px_itself)
+    assert settings is not None
+    assert settings.is_auto_detected
+    assert settings.pac == "http://intranet/proxy.pac"
+    assert shown(settings) == {"http": "http://a:1", "https": "http://b:2"}
+    assert settings.bypass.matches_name("intranet", 80)
+    assert settings.bypass.matches_name("www.corp.example", 80)
+    assert not settings.bypass.matches_name("www.other.example", 80)
+
+
+@windows_only
+def test_each_of_internet_options_may_stand_alone(set_options: Callable[..., None]) -> None:
+    for flags, servers, pac, is_there in (
+        (_DETECT, "", "", (True, "", {})),
+        (_SCRIPT, "", "http://intranet/proxy.pac", (False, "http://intranet/proxy.pac", {})),
+        (_MANUAL, "proxy:8080", "", (False, "", {"": "http://proxy:8080"})),
+    ):
+        set_options(flags, servers, "", pac)
+        settings = load_proxy_settings({}, is_px_itself)
+        assert settings is not None
+        assert (settings.is_auto_detected, settings.pac, shown(settings)) == is_there
+
+
+@windows_only
+def test_where_nothing_is_checked_the_environment_is_asked(set_options: Callable[..., None]) -> None:
+    set_options(0, "unchecked:1", "", "http://unchecked/")
+    assert load_proxy_settings({}, is_px_itself) is None
+    settings = load_proxy_settings({"https_proxy": "proxy:1"}, is_px_itself)
+    assert settings is not None
+    assert settings.source == "environment"
+
+
+@windows_only
+def test_what_is_read_leaks_no_memory(set_options: Callable[..., None]) -> None:
+    import psutil  # noqa: PLC0415
+
+    set_options(_MANUAL, "proxy:8080", "x" * 60_000)
+    windows = importlib.import_module("px.system.system_proxy_windows")
+    process = psutil.Process()
+    for _ in range(20):
+        windows.load_internet_options()
+    before = process.memory_info().vms
+    for _ in range(200):
+        assert len(windows.load_internet_options().exceptions) == 60_000
+    assert process.memory_info().vms - before < 6_000_000  # 200 lists would be 24 MB
