@@ -157,7 +157,7 @@ class Px:
     def _make_hop(self, upstream: UpstreamAddress, io_loop: IoLoop) -> Hop:
         settings = self._settings
         login = None
-        if not settings.auth.is_none:
+        if not (settings.auth.is_none or upstream.is_socks):
             login = UpstreamLogin(
                 str(upstream),
                 upstream.host,

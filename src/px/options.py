@@ -140,11 +140,11 @@ OPTIONS: Final = (
         section="proxy",
         key="server",
         metavar="LIST",
-        valid="a comma separated list of [http://|https://]host[:port]",
+        valid="a comma separated list of [http://|https://|socks5://|socks4://]host[:port]",
         help="Upstream proxies, comma separated: [scheme://]host[:port], scheme http (the default, "
-        "port 80) or https (port 443), an IPv6 address in brackets. Used in order: the first that works, "
-        "then stay with it. In px.ini or the environment user:password@ before the host is that upstream's "
-        "own login.",
+        "port 80), https (port 443), socks5 or socks4 (port 1080), an IPv6 address in brackets. Used in "
+        "order: the first that works, then stay with it. In px.ini or the environment user:password@ before "
+        "the host is that upstream's own login, the only one that a SOCKS upstream gets.",
         parse=parse_upstreams,
         parse_flag=partial(parse_upstreams, with_identity=False),
         hides=lambda text: "@" in text,

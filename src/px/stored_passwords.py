@@ -189,8 +189,12 @@ def _users_without_secret(settings: Settings) -> list[str]:
     if settings.auth.is_none:
         return []
     users = [settings.username] if settings.username and not _has_secret(settings) else []
-    users += [each.username for each in settings.proxy if each.username and each.password is None]
+    users += [each.username for each in settings.proxy if _wants_password(each)]
     return list(dict.fromkeys(users))
+
+
+def _wants_password(upstream: UpstreamAddress) -> bool:
+    return bool(upstream.username) and upstream.password is None and upstream.scheme != "socks4"
 
 
 def _wants_client_password(settings: Settings) -> bool:
@@ -200,6 +204,6 @@ def _wants_client_password(settings: Settings) -> bool:
 
 def _with_password(upstream: UpstreamAddress, found: _Found) -> UpstreamAddress:
     password = found.get((UPSTREAM_SERVICE, upstream.username))
-    if upstream.password is not None or password is None:
+    if password is None or not _wants_password(upstream):
         return upstream
     return replace(upstream, password=password)

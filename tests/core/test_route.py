@@ -19,6 +19,10 @@ from px.core.secret import Secret
         ("[::1]:3128", "http", "::1", 3128),
         ("https://[2001:db8::1]", "https", "2001:db8::1", 443),
         ("10.1.2.3:1", "http", "10.1.2.3", 1),
+        ("socks5://proxy", "socks5", "proxy", 1080),
+        ("SOCKS5h://proxy:1", "socks5", "proxy", 1),
+        ("socks4://[::1]", "socks4", "::1", 1080),
+        ("socks4a://proxy", "socks4", "proxy", 1080),
     ],
 )
 def test_an_upstream_is_read_with_the_default_port_of_its_scheme(text, scheme, host, port):
@@ -46,6 +50,14 @@ def test_an_identity_may_have_a_raw_at_sign_and_no_password():
     assert upstream.username == "alice@CORP.EXAMPLE"
     (upstream,) = parse_upstreams("bob@proxy")
     assert (upstream.username, upstream.password) == ("bob", None)
+
+
+def test_a_socks_upstream_may_have_a_login_of_its_own():
+    five, four, longest = parse_upstreams(f"socks5://alice:s3cret@a,socks4://bob@b,socks5://{'u' * 255}@c")
+    assert (five.username, five.password, five.is_socks) == ("alice", Secret("s3cret"), True)
+    assert (four.username, four.password, four.is_socks) == ("bob", None, True)
+    assert len(longest.username) == 255
+    assert not parse_upstreams("https://proxy")[0].is_socks
 
 
 def test_an_identity_is_not_shown():
@@ -77,7 +89,11 @@ def test_a_login_on_the_command_line_is_refused_and_not_repeated():
         ("::1", r"brackets, \[address\]:port"),
         ("[::1:80", "brackets"),
         ("ftp://proxy", "unknown scheme"),
-        ("socks5://proxy", "SOCKS upstreams are not supported yet"),
+        ("socks://proxy", "unknown scheme; an upstream is .*socks5://|socks4://"),
+        ("socks4://u:pw@proxy", "entry 1: SOCKS4 knows user names, but no passwords"),
+        ("socks4://u%00x@proxy", "entry 1: .* NUL"),
+        (f"socks4://{'u' * 256}@proxy", "entry 1: .* 255 bytes at most"),
+        (f"socks5://u:{'%C3%A9' * 128}@proxy", "entry 1: .* 255 bytes at most"),
         ("http://:pw@proxy", "entry 1: no user name"),
     ],
 )

@@ -11,6 +11,7 @@
     ├── HopError                     the next hop failed
     │   ├── UnreachableError         no connection: name look-up, connect, TLS
     │   │   └── UpstreamSilentError  a connection on which the upstream says nothing
+    │   ├── TargetError              502, 504, 403: it does its work and says that the target is not reached
     │   ├── HopTimeoutError          504: it was silent for too long
     │   └── BadResponseError         502: it broke RFC 9112, or closed in the middle
     ├── ExhaustedError               503: this computer has no descriptor or memory left
@@ -123,6 +124,12 @@ class UnreachableError(HopError):
 
 class UpstreamSilentError(UnreachableError):
     """An upstream accepted the connection and did not say what only it can say."""
+
+
+class TargetError(HopError):
+    """A SOCKS upstream says that the target is not reached: an answer, which another one would give too."""
+
+    phrase = "the upstream does not reach the site"
 
 
 class HopTimeoutError(HopError):

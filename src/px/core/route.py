@@ -12,6 +12,11 @@ from px.core.secret import Secret
 
 #: Scheme of an upstream -> its port where none is written.
 DEFAULT_PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks4": 1080}
+#: Other programs tell by these who resolves names; with Px it is always the upstream.
+_SPELLINGS: Final = {"socks5h": "socks5", "socks4a": "socks4"}
+#: Of a user name, and of a password: RFC 1929 2.
+MAX_SOCKS_LOGIN_BYTES: Final = 255
+_FORM = "an upstream is [http://|https://|socks5://|socks4://]host[:port]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,11 @@ class UpstreamAddress:
     def authority(self) -> str:
         """``host:port``, an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it carries bytes to the origin and knows no HTTP."""
+        return self.scheme.startswith("socks")
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}"
@@ -104,20 +114,21 @@ def _parse_upstream(entry: str, shown: str) -> UpstreamAddress:
     scheme = _known_scheme(scheme.lower(), shown)
     if re.search(r"[\s/?#]", rest.removesuffix("/").rpartition("@")[2]):
         raise ValueError(
-            f"{shown}: a space, path or comment; an upstream is [http://|https://]host[:port],"
+            f"{shown}: a space, path or comment; {_FORM},"
             " several are separated by commas, and a comment stands on a line of its own"
         )
     userinfo, _, authority = rest.rpartition("@")
     host, port = parse_host_port(authority.removesuffix("/"), shown)
     username, password = _parse_userinfo(userinfo, shown) if "@" in rest else ("", None)
+    if scheme.startswith("socks"):
+        _check_socks_login(scheme, username, password, shown)
     return UpstreamAddress(scheme, host, port or DEFAULT_PORTS[scheme], username, password)
 
 
 def _known_scheme(scheme: str, shown: str) -> str:
-    if scheme.startswith("socks"):
-        raise ValueError(f"{shown}: SOCKS upstreams are not supported yet; use http:// or https://")
+    scheme = _SPELLINGS.get(scheme, scheme)
     if scheme not in DEFAULT_PORTS:
-        raise ValueError(f"{shown}: unknown scheme; an upstream is [http://|https://]host[:port]")
+        raise ValueError(f"{shown}: unknown scheme; {_FORM}")
     return scheme
 
 
@@ -126,3 +137,14 @@ def _parse_userinfo(userinfo: str, shown: str) -> tuple[str, Secret | None]:
     if not username:
         raise ValueError(f"{shown}: no user name before the @")
     return unquote(username), Secret(unquote(password)) if colon else None
+
+
+def _check_socks_login(scheme: str, username: str, password: Secret | None, shown: str) -> None:
+    """Refuse what the protocol has no place for."""
+    if scheme == "socks4" and password is not None:
+        raise ValueError(f"{shown}: SOCKS4 knows user names, but no passwords; use socks5://")
+    if scheme == "socks4" and "\0" in username:
+        raise ValueError(f"{shown}: SOCKS4 has no user names with a NUL")
+    longest = max(len(text.encode()) for text in (username, password.reveal() if password else ""))
+    if longest > MAX_SOCKS_LOGIN_BYTES:
+        raise ValueError(f"{shown}: SOCKS takes user and password of {MAX_SOCKS_LOGIN_BYTES} bytes at most")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from px.core.errors import BadResponseError
 from px.core.framing import FramingKind, body_reader
 from px.core.head import ResponseHead, check_response_head_size, find_head_end, parse_response
+from px.core.route import UpstreamAddress
 from px.core.upstream_login import Method, UpstreamLogin
 from px.net.stream import Stream
 
@@ -30,6 +31,7 @@ class Hop:
         is_upstream: Whether it is a proxy: absolute-form, CONNECT and logins are for proxies.
         is_tls: Whether the connection to it is TLS.
         login: What is known of logging in there; None: Px does not (an origin, or auth=NONE).
+        by: The SOCKS upstream that connects to it for Px; None: Px does so itself.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Hop:
     is_upstream: bool = False
     is_tls: bool = False
     login: UpstreamLogin | None = None
+    by: UpstreamAddress | None = None
 
 
 @dataclass(slots=True, eq=False)

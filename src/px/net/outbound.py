@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from px.core.errors import ClientError, UnreachableError
+from px.core.errors import ClientError, TargetError, UnreachableError
 from px.core.head import parse_response
-from px.core.route import Direct, Route
+from px.core.route import Direct, Route, UpstreamAddress
 from px.core.target import Authority
 from px.net.connection import Connection, Hop
 from px.net.exchanger import Exchanger
@@ -75,6 +75,9 @@ class Outbound:
                     request.journey.lose_route(error)
                 self._router.report(route, is_reachable=False)
                 failure = error
+            except TargetError:
+                self._router.report(route, is_reachable=True)
+                raise
             else:
                 self._router.report(route, is_reachable=True)
                 return answer
@@ -87,18 +90,21 @@ class Outbound:
         journey = request.journey
         if journey is not None:
             journey.take_route(route)
-        if isinstance(route, Direct):
-            hop = _origin_hop(request)
-            if request.head.method == b"CONNECT":
-                connection = await self._exchanger.dial(hop)
-                if journey is not None:
-                    journey.take_connection(hop.name, is_kept=False)
-                return Answer(connection, _TUNNEL_OPEN)
-        else:
-            hop = self._hop_for(route)
+        hop = self._hop_of(route, request)
+        if request.head.method == b"CONNECT" and not hop.is_upstream:
+            connection = await self._exchanger.dial(hop)
+            if journey is not None:
+                journey.take_connection(hop.name, is_kept=False)
+            return Answer(connection, _TUNNEL_OPEN)
         if bound is not None and bound.hop.key != hop.key:
             bound = None
         return await self._exchanger.exchange(hop, request, on_interim, bound)
+
+    def _hop_of(self, route: Route, request: Request) -> Hop:
+        """Return the next hop that speaks HTTP, or is to be sent the bytes of a tunnel."""
+        if isinstance(route, Direct):
+            return _origin_hop(request)
+        return _origin_hop(request, route.upstream) if route.upstream.is_socks else self._hop_for(route)
 
     def keep(self, connection: Connection) -> None:
         """Keep a connection for the next request."""
@@ -108,14 +114,21 @@ class Outbound:
 _TUNNEL_OPEN = parse_response(b"HTTP/1.1 200 Connection established\r\n\r\n", b"CONNECT")
 
 
-def _origin_hop(request: Request) -> Hop:
+def _origin_hop(request: Request, by: UpstreamAddress | None = None) -> Hop:
+    """Return the origin as a hop, reached through a SOCKS upstream or directly."""
     authority = request.head.authority
     if request.head.method != b"CONNECT" and request.head.scheme != b"http":
         scheme = request.head.scheme.decode("ascii")
         raise ClientError(
-            f"Px does not speak {scheme} itself, and {authority.host} is reached without an upstream.",
+            f"Px does not speak {scheme} itself, and {authority.host} is reached without an HTTP upstream.",
             "For https, use a client that opens a tunnel (CONNECT), as all common ones do.",
             status=501,
         )
-    name = authority.to_bytes().decode("ascii")
-    return Hop(name=f"origin {name}", key=f"direct {name}", host=authority.host, port=authority.port)
+    way = f"{by} {by.username}" if by else "direct"  # what one user was let through to is not another's
+    return Hop(
+        name=f"origin {authority}" + (f" by {by}" if by else ""),
+        key=f"{way} {authority}",
+        host=authority.host,
+        port=authority.port,
+        by=by,
+    )

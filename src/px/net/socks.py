@@ -1,0 +1,58 @@
+"""The handshake with a SOCKS upstream, over any stream."""
+
+from __future__ import annotations
+
+import asyncio
+
+from px.core.route import UpstreamAddress
+from px.core.socks import Awaited, SocksHandshake
+from px.core.target import Authority
+from px.net.stream import Stream
+
+#: How long an upstream may take to reach an origin. Those in use give up after 30 to 60 s, or when their
+#: system does, and tell why: that is worth more than an end that Px makes. Until then the origin is slow, and
+#: no upstream is to blame.
+REPLY_SECONDS = 60.0
+
+
+async def open_socks(
+    stream: Stream, upstream: UpstreamAddress, target: Authority, timeout_seconds: float
+) -> None:
+    """Have a SOCKS upstream connect a stream to a target: what is read from it then, the target has sent.
+
+    Args:
+        stream: To the upstream.
+        upstream: Whose user and password are used, if it wants a login.
+        target: To reach.
+        timeout_seconds: For each answer that does not depend on the target.
+
+    Raises:
+        UnreachableError: The upstream does not do its work.
+        TargetError: It says that the target is not reached.
+    """
+    handshake = SocksHandshake(upstream, target)
+    sending = handshake.begin()
+    while handshake.awaited is not Awaited.NOTHING:
+        seconds = timeout_seconds
+        if handshake.awaited is Awaited.REPLY:
+            seconds = max(REPLY_SECONDS, timeout_seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                sending = await _take_step(stream, handshake, sending)
+        except TimeoutError:
+            raise handshake.receive_silence(seconds) from None
+        except OSError as error:
+            raise handshake.receive_end() from error
+    stream.unread(handshake.rest)
+
+
+async def _take_step(stream: Stream, handshake: SocksHandshake, sending: bytes) -> bytes:
+    """Send a message and wait for the answer; return the next message."""
+    await stream.write(sending)
+    awaited, sending = handshake.awaited, b""
+    while handshake.awaited is awaited:
+        received = await stream.read()
+        if not received:
+            raise handshake.receive_end()
+        sending = handshake.receive(received)
+    return sending
