@@ -34,27 +34,24 @@ URL = b"http://origin.test/"
 async def test_a_failed_probe_does_not_end_px(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "PROBE_TICK_SECONDS", 0.01)
     monkeypatch.setattr("px.routing.health.FIRST_PROBE_SECONDS", 0.01)
-    async with running_px("127.0.0.1:1") as px:
-        for _ in range(3):
-            head, _ = await px.get(URL)
-            assert b" 502 " in head
-            await asyncio.sleep(0.05)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))  # and does not listen
+        async with running_px(f"127.0.0.1:{sock.getsockname()[1]}") as px:
+            for _ in range(3):
+                head, _ = await px.get(URL)
+                assert b" 502 " in head
+                await asyncio.sleep(0.05)
 
 
 async def test_an_upstream_that_comes_back_is_found_by_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "PROBE_TICK_SECONDS", 0.01)
     monkeypatch.setattr("px.routing.health.FIRST_PROBE_SECONDS", 0.01)
-    async with running_px("127.0.0.1:1") as px:
-        await px.get(URL)
-        (dead,) = px.px._health.dead
-        assert dead.port == 1
-
-        async def accept(wire: Wire) -> None:
-            await wire.expect_end()
-
-        async with ScriptedUpstream(accept) as upstream:
-            hop = px.px._hops[dead]
-            px.px._hops[dead] = type(hop)(hop.name, hop.key, "127.0.0.1", upstream.port)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))  # and does not listen yet
+        async with running_px(f"127.0.0.1:{sock.getsockname()[1]}") as px:
+            await px.get(URL)
+            assert px.px._health.dead
+            sock.listen()
             await until(lambda: not px.px._health.dead)
 
 

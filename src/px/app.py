@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import socket
 import time
 from collections.abc import Sequence
@@ -13,13 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from px.access_log import AccessLog, Sink
-from px.core.access import IsOwn, is_px_itself
+from px.core.access import is_px_itself
 from px.core.errors import ExhaustedError, UnreachableError
-from px.core.host import to_address
-from px.core.lockout import REFUSALS_BEFORE_BLOCK, LockoutGuard
-from px.core.route import Route, UpstreamAddress, Via
+from px.core.route import UpstreamAddress
 from px.core.upstream_login import UpstreamLogin
-from px.net.connection import Hop
 from px.net.counters import Counters
 from px.net.dial import Dialer
 from px.net.exchanger import Exchanger
@@ -27,7 +23,6 @@ from px.net.hop_dialer import HopDialer
 from px.net.io_loop import IoLoop
 from px.net.listener import Listener
 from px.net.listening_socket import DRAIN_SECONDS
-from px.net.login_turn import LoginTurns
 from px.net.offload import Offload
 from px.net.outbound import Outbound
 from px.net.pool import Pool
@@ -35,21 +30,16 @@ from px.net.refusals import Refusals
 from px.net.resolver import Resolver
 from px.net.service import Service
 from px.routing.health import UpstreamHealth
-from px.routing.router import Router
+from px.routing.router import NamedUpstreams, Router
 from px.system.channel_bindings import tls_server_end_point
 from px.system.client_logins import make_client_auth
 from px.system.credentials import Keyring
 from px.system.interfaces import OwnAddresses
-from px.system.lockout_file import LOCKOUT_NAME, LockoutFile
-from px.system.login_slot import make_login_slots
-from px.system.ticket_renewal import TicketRenewal
-from px.system.tokens import make_token_source
+from px.upstream_hops import UpstreamHops
 
 if TYPE_CHECKING:
     from px.config import Settings
     from px.core.client_auth import ClientAuth
-    from px.core.secret import Secret
-    from px.core.token_source import TokenSource
     from px.system.installation import Installation
 
 #: Threads for KDC and keyring at most; the others are for DNS (SPEC 1, ``threads``).
@@ -109,110 +99,53 @@ class Px:
         self._hop_dialer = HopDialer(dialer, settings.socktimeout, self._make_channel_bindings)
         self._some_are_dead = asyncio.Event()
         self._health = UpstreamHealth(io_loop.now, self._some_are_dead.set)
-        self._guard = LockoutGuard(LockoutFile(state / LOCKOUT_NAME), time.time)
-        make_slots = partial(make_login_slots, state, self._installation.mark_salt, REFUSALS_BEFORE_BLOCK)
-        self._turns = LoginTurns(settings.socktimeout, make_slots)
-        self._sources: dict[tuple[str, Secret | None], TokenSource] = {}
-        self._hops = {upstream: self._make_hop(upstream, io_loop) for upstream in settings.proxy}
-        self._renewals = {
-            source: self._make_renewal(source) for source in self._sources.values() if source.own_ticket
-        }
+        self._hops = UpstreamHops(settings, state, installation, self._login_threads, io_loop.now)
+        is_own = OwnAddresses(time.monotonic).has
+        listening = {sock.getsockname()[:2] for sock in sockets}
+        self._is_px = partial(is_px_itself, listening=listening, is_own=is_own)
         self._pool = Pool(io_loop)
-        ways = ", ".join(map(str, settings.proxy)) or "none"
         _LOGGER.info(
             "px.ini: %s; upstreams: %s; noproxy: %s",
             settings.config or "none",
-            ways,
+            ", ".join(map(str, settings.proxy)) or "none given",
             settings.noproxy or "none",
         )
         self._access_log = AccessLog(access_sink) if access_sink is not None else None
-        is_own = OwnAddresses(time.monotonic).has
-        service = self._make_service(io_loop, {sock.getsockname()[:2] for sock in sockets}, is_own)
+        service = self._make_service(io_loop)
         admits = partial(settings.access.admits, is_own=is_own)
         refusals = Refusals(io_loop, settings.access.mend, service.log_access)
         self._listener = Listener(sockets, service, admits, refusals)
 
-    def _make_service(self, io_loop: IoLoop, listening: set[tuple[str, int]], is_own: IsOwn) -> Service:
+    def _make_service(self, io_loop: IoLoop) -> Service:
         settings = self._settings
-        exchanger = Exchanger(io_loop, self._pool, self._hop_dialer.dial, self._turns, settings.socktimeout)
-        router = Router(settings.proxy, settings.noproxy, self._resolver.resolve, self._health)
+        exchanger = Exchanger(
+            io_loop, self._pool, self._hop_dialer.dial, self._hops.turns, settings.socktimeout
+        )
+        guide = NamedUpstreams(settings.proxy, self._health)
+        router = Router(settings.noproxy, guide, self._resolver.resolve, self._health)
         return Service(
             io_loop=io_loop,
-            outbound=Outbound(router, exchanger, self._pool, self._hop_of),
+            outbound=Outbound(router, exchanger, self._pool, self._hops.hop_of),
             pseudonym=self._installation.pseudonym.encode("ascii"),
             sends_via=settings.via,
             useragent=settings.useragent.encode("latin-1"),
             idle_seconds=settings.idle,
             logs_in=not settings.auth.is_none,
-            is_own=partial(is_px_itself, listening=listening, is_own=is_own),
+            is_own=self._is_px,
             client_auth=self._client_auth,
             counters=Counters(),
             log_access=self._access_log.write if self._access_log is not None else None,
         )
 
-    def _hop_of(self, route: Route) -> Hop:
-        assert isinstance(route, Via)  # noqa: S101 - Outbound asks for upstreams only
-        return self._hops[route.upstream]
-
-    def _make_hop(self, upstream: UpstreamAddress, io_loop: IoLoop) -> Hop:
-        settings = self._settings
-        login = None
-        if not (settings.auth.is_none or upstream.is_socks):
-            login = UpstreamLogin(
-                str(upstream),
-                upstream.host,
-                source=self._source_of(upstream),
-                policy=settings.auth,
-                guard=self._guard,
-                now=io_loop.now,
-                make_cnonce=partial(secrets.token_hex, 16),
-            )
-        return Hop(
-            name=f"upstream {upstream}",
-            key=str(upstream),
-            host=upstream.host,
-            port=upstream.port,
-            is_upstream=True,
-            is_tls=upstream.scheme == "https",
-            login=login,
-        )
-
     async def _make_channel_bindings(self, certificate: bytes) -> bytes | None:
         return await self._login_threads.run(tls_server_end_point, certificate)
-
-    def _source_of(self, upstream: UpstreamAddress) -> TokenSource:
-        """Return the source of tokens of the identity for an upstream, the same for all of one identity."""
-        identity = (upstream.username, upstream.password)
-        if identity not in self._sources:
-            self._sources[identity] = self._make_source(upstream)
-        return self._sources[identity]
-
-    def _make_source(self, upstream: UpstreamAddress) -> TokenSource:
-        settings = self._settings
-        own = bool(upstream.username)
-        password = upstream.password if own else settings.password
-        nt_hash = None if own or settings.nthash is None else bytes.fromhex(settings.nthash.reveal())
-        return make_token_source(
-            username=upstream.username or settings.username,
-            password=password.reveal() if password is not None else None,
-            nt_hash=nt_hash,
-            offload=self._login_threads.run,
-            workstation=settings.workstation,
-            mark_salt=self._installation.mark_salt,
-            keeps_own_ticket=settings.kerberos,
-        )
-
-    def _make_renewal(self, source: TokenSource) -> TicketRenewal:
-        hosts = {hop.host for hop in self._hops.values() if hop.login and hop.login.source is source}
-        names = sorted(host for host in hosts if to_address(host) is None)
-        return TicketRenewal(source, names, self._guard, self._turns.for_identity(source.identity.key))
 
     async def serve(self) -> None:
         """Serve clients until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listener.serve())
             group.create_task(self._probe_dead_upstreams())
-            for renewal in self._renewals.values():
+            for renewal in self._hops.renewals:
                 group.create_task(renewal.run())
 
     async def _probe_dead_upstreams(self) -> None:
@@ -224,7 +157,7 @@ class Px:
 
     async def _probe(self, upstream: UpstreamAddress) -> None:
         try:
-            connection = await self._hop_dialer.dial(self._hops[upstream])
+            connection = await self._hop_dialer.dial(self._hops.hop_of(upstream))
         except UnreachableError as error:
             _LOGGER.debug("probe: %s", error.cause)
             self._health.report(upstream, is_reachable=False)
@@ -243,21 +176,22 @@ class Px:
             "open_tunnels": listener.open_tunnels,
             "counters": {
                 **listener.count().to_dict(),
-                "logins_accepted": self._guard.acceptances,
-                "logins_refused": self._guard.refusals,
+                "logins_accepted": self._hops.guard.acceptances,
+                "logins_refused": self._hops.guard.refusals,
             },
-            "upstreams": [self._report_upstream(upstream, hop.login) for upstream, hop in self._hops.items()],
+            "upstreams": [
+                self._report_upstream(upstream, hop.login) for upstream, hop in self._hops.known.items()
+            ],
         }
 
     def _report_upstream(self, upstream: UpstreamAddress, login: UpstreamLogin | None) -> dict[str, object]:
-        renewal = self._renewals.get(login.source) if login else None
         return {
             "upstream": str(upstream),
             "state": self._health.state_of(upstream),
             "identity": login.source.identity.name if login else "",
             "has_logged_in": login is not None and login.has_logged_in,
             "blocked": login.guard.say_blocked(login.source) if login else "",
-            "ticket": renewal.state if renewal else "",
+            "ticket": self._hops.say_ticket(login) if login else "",
         }
 
     async def stop(self, drain_seconds: float | None = DRAIN_SECONDS) -> None:

@@ -63,6 +63,16 @@ def test_basic_goes_in_clear_only_when_asked_for_alone():
     assert [name for name in POLICY_NAMES if AuthPolicy.parse(name).basic_in_clear] == ["BASIC", "ONLYBASIC"]
 
 
+@pytest.mark.parametrize("name", POLICY_NAMES)
+def test_a_stranger_is_shown_a_password_only_where_the_user_named_basic(name):
+    policy = AuthPolicy.parse(name)
+    stranger = policy.for_strangers
+    assert stranger.allows("basic") is policy.basic_in_clear
+    assert stranger.allows_ntlm_in_negotiate is policy.allows_ntlm_in_negotiate
+    for scheme in ("negotiate", "kerberos", "ntlm", "digest"):
+        assert stranger.allows(scheme) is policy.allows(scheme)
+
+
 @pytest.mark.parametrize("name", ["", "NTLM2", "NO", "ONLY", "NOANY", "ONLYNONE", "NTLM,BASIC", "SAFE"])
 def test_other_names_are_errors(name):
     with pytest.raises(ValueError, match="unknown login policy"):

@@ -344,10 +344,10 @@ async def test_a_client_that_leaves_before_the_verdict_does_not_make_it_uncounte
         client.reset()
         await until(lambda: not px.px._listener._sessions)
         release.set()
-        (hop,) = px.px._hops.values()
+        (hop,) = px.px._hops.known.values()
         assert hop.login is not None
         source = hop.login.source
-        await until(lambda: not px.px._guard.is_clear(source))
+        await until(lambda: not px.px._hops.guard.is_clear(source))
 
 
 async def test_a_rule_is_told_from_a_wrong_password_though_it_meets_the_first_request() -> None:

@@ -155,7 +155,7 @@ async def test_a_client_that_leaves_a_kept_connection_in_the_middle_of_a_login_i
         client.reset()
         await until(lambda: not px.px._listener._sessions)
         release.set()
-        (hop,) = px.px._hops.values()
+        (hop,) = px.px._hops.known.values()
         assert hop.login is not None
         source = hop.login.source
-        await until(lambda: px.px._guard.refused_method(source))
+        await until(lambda: px.px._hops.guard.refused_method(source))

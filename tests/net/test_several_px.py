@@ -104,13 +104,15 @@ class Network:
     def let_time_pass(self) -> None:
         """No login proves a secret for long, and no connection is kept for ever."""
         for px in self.several:
-            guard = px.px._guard
+            guard = px.px._hops.guard
             guard._accepted = dict.fromkeys(guard._accepted, 0.0)
             px.px._pool.clear()
 
     def is_any_in_flight(self) -> bool:
         """Whether the verdict on a login is waited for."""
-        return any(f"in flight {count} " in repr(px.px._turns) for count in (1, 2) for px in self.several)
+        return any(
+            f"in flight {count} " in repr(px.px._hops.turns) for count in (1, 2) for px in self.several
+        )
 
     async def statuses(self, count: int) -> set[bytes]:
         """Send so many requests at once; return the statuses that came."""

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import pytest
 
 from px.core.errors import ForbiddenError, UnreachableError
+from px.core.head import RequestHead, parse_request
 from px.core.hostrules import HostRules
 from px.core.route import Direct, Via, parse_upstreams
-from px.core.target import Authority
 from px.routing import router as router_module
 from px.routing.health import UpstreamHealth
-from px.routing.router import Router
+from px.routing.router import NamedUpstreams, Router
 
 UPSTREAMS = parse_upstreams("a,b")
 
@@ -35,21 +35,27 @@ class Names:
 
 def make(noproxy: str = "", names: Names | None = None, upstreams=UPSTREAMS) -> Router:
     health = UpstreamHealth(lambda: 0.0, lambda: None)
-    return Router(upstreams, HostRules.parse(noproxy, names=True), (names or Names()).resolve, health)
+    rules = HostRules.parse(noproxy, names=True)
+    return Router(rules, NamedUpstreams(upstreams, health), (names or Names()).resolve, health)
 
 
-TARGET = Authority("www.test", 443)
+def tunnel_to(host: str) -> RequestHead:
+    authority = f"[{host}]:443" if ":" in host else f"{host}:443"
+    return parse_request(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+
+
+REQUEST = tunnel_to("www.test")
 
 
 async def test_without_rules_all_goes_through_the_upstreams_in_order() -> None:
     names = Names()
-    assert await make(names=names).routes_for(TARGET) == [Via(each) for each in UPSTREAMS]
+    assert await make(names=names).routes_for(REQUEST) == [Via(each) for each in UPSTREAMS]
     assert names.asked == []
 
 
 async def test_a_name_that_matches_is_direct_without_a_look_up() -> None:
     names = Names()
-    assert list(await make(".test, 10.0.0.0/8", names).routes_for(TARGET)) == [Direct()]
+    assert list(await make(".test, 10.0.0.0/8", names).routes_for(REQUEST)) == [Direct()]
     assert names.asked == []
 
 
@@ -57,38 +63,38 @@ async def test_a_name_that_matches_is_direct_without_a_look_up() -> None:
 async def test_everything_means_everything_without_a_look_up(everything: str) -> None:
     names = Names()
     for host in ("www.test", "::1", "1.2.3.4"):
-        assert list(await make(everything, names).routes_for(Authority(host, 80))) == [Direct()]
+        assert list(await make(everything, names).routes_for(tunnel_to(host))) == [Direct()]
     assert names.asked == []
 
 
 @pytest.mark.parametrize(("addresses", "is_direct"), [(("1.1.1.1", "10.1.1.1"), True), (("1.1.1.1",), False)])
 async def test_any_address_of_the_target_may_match(addresses: tuple[str, ...], *, is_direct: bool) -> None:
-    routes = await make("10.0.0.0/8", Names(*addresses)).routes_for(TARGET)
+    routes = await make("10.0.0.0/8", Names(*addresses)).routes_for(REQUEST)
     assert (list(routes) == [Direct()]) is is_direct
 
 
 async def test_a_failed_look_up_goes_upstream() -> None:
-    assert isinstance((await make("10.0.0.0/8").routes_for(TARGET))[0], Via)
+    assert isinstance((await make("10.0.0.0/8").routes_for(REQUEST))[0], Via)
 
 
 async def test_a_slow_look_up_goes_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(router_module, "LOOK_UP_SECONDS", 0.01)
-    assert isinstance((await make("10.0.0.0/8", Names(silent=True)).routes_for(TARGET))[0], Via)
+    assert isinstance((await make("10.0.0.0/8", Names(silent=True)).routes_for(REQUEST))[0], Via)
 
 
 async def test_without_an_upstream_a_failed_look_up_names_dns() -> None:
     with pytest.raises(UnreachableError) as caught:
-        await make("10.0.0.0/8", upstreams=()).routes_for(TARGET)
+        await make("10.0.0.0/8", upstreams=()).routes_for(REQUEST)
     assert caught.value.proxy_status == "dns_error"
 
 
 async def test_without_an_upstream_what_does_not_match_is_forbidden() -> None:
     with pytest.raises(ForbiddenError, match="noproxy"):
-        await make("10.0.0.0/8", Names("1.1.1.1"), upstreams=()).routes_for(TARGET)
+        await make("10.0.0.0/8", Names("1.1.1.1"), upstreams=()).routes_for(REQUEST)
 
 
 async def test_reports_change_the_order() -> None:
     router = make()
     router.report(Via(UPSTREAMS[0]), is_reachable=False)
     router.report(Direct(), is_reachable=False)
-    assert await router.routes_for(TARGET) == [Via(UPSTREAMS[1]), Via(UPSTREAMS[0])]
+    assert await router.routes_for(REQUEST) == [Via(UPSTREAMS[1]), Via(UPSTREAMS[0])]

@@ -125,5 +125,12 @@ class AuthPolicy:
         """Whether the user asked for Basic by name, so that it may go unencrypted to any upstream."""
         return _ways_of(self.name) == _MEANT["BASIC"]
 
+    @property
+    def for_strangers(self) -> AuthPolicy:
+        """The policy for an upstream in clear that no person named: it is not shown a password."""
+        if _BASIC not in _ways_of(self.name) or self.basic_in_clear:
+            return self
+        return AuthPolicy("ANYSAFE" if self.name == "ANY" else f"SAFE{self.name}")
+
     def __str__(self) -> str:
         return self.name

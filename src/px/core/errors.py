@@ -14,6 +14,7 @@
     │   ├── TargetError              502, 504, 403: it does its work and says that the target is not reached
     │   ├── HopTimeoutError          504: it was silent for too long
     │   └── BadResponseError         502: it broke RFC 9112, or closed in the middle
+    ├── RoutingError                 502: a PAC script failed, so the way is not known
     ├── ExhaustedError               503: this computer has no descriptor or memory left
     └── LoginError                   502: the upstream wants a login that failed
         ├── LoginUnusableError       this scheme cannot be used here (no ticket, no password)
@@ -145,6 +146,13 @@ class BadResponseError(HopError):
 
     phrase = "broken answer"
     proxy_status = "http_protocol_error"
+
+
+class RoutingError(PxError):
+    """The way to the origin could not be found out."""
+
+    phrase = "PAC script failed"
+    proxy_status = "proxy_configuration_error"
 
 
 class ExhaustedError(PxError):

@@ -49,10 +49,14 @@ class RuleDraft:
 def read_rules(text: str, *, names: bool) -> RuleDraft:
     """Read rules; see `HostRules.parse`."""
     draft = RuleDraft()
-    for rule in _SEPARATORS.split(_SPACED_RANGE.sub("-", text.strip())):
-        if rule:
-            _add_rule(draft, rule.lower(), names=names)
+    for rule in split_rules(text):
+        _add_rule(draft, rule.lower(), names=names)
     return draft
+
+
+def split_rules(text: str) -> list[str]:
+    """Return rules one by one, as they are written."""
+    return [rule for rule in _SEPARATORS.split(_SPACED_RANGE.sub("-", text.strip())) if rule]
 
 
 def _add_rule(draft: RuleDraft, rule: str, *, names: bool) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from px.core.errors import ClientError, TargetError, UnreachableError
-from px.core.head import parse_response
+from px.core.head import RequestHead, parse_response
 from px.core.route import Direct, Route, UpstreamAddress
-from px.core.target import Authority
 from px.net.connection import Connection, Hop
 from px.net.exchanger import Exchanger
 from px.net.message import Answer, OnInterim, Request
@@ -18,7 +17,7 @@ from px.net.pool import Pool
 class Router(Protocol):
     """Tells where a request goes; implemented in `px.routing`."""
 
-    async def routes_for(self, target: Authority) -> Sequence[Route]:
+    async def routes_for(self, request: RequestHead) -> Sequence[Route]:
         """Return the routes to try, in order; at least one.
 
         Raises:
@@ -37,16 +36,16 @@ class Outbound:
         router: Of the requests.
         exchanger: Talks to one hop.
         pool: Of kept connections.
-        hop_for: The hop of an upstream's route.
+        hop_of: The hop of an upstream.
     """
 
     def __init__(
-        self, router: Router, exchanger: Exchanger, pool: Pool, hop_for: Callable[[Route], Hop]
+        self, router: Router, exchanger: Exchanger, pool: Pool, hop_of: Callable[[UpstreamAddress], Hop]
     ) -> None:
         self._router = router
         self._exchanger = exchanger
         self._pool = pool
-        self._hop_for = hop_for
+        self._hop_of = hop_of
 
     async def send(self, request: Request, on_interim: OnInterim, bound: Connection | None = None) -> Answer:
         """Return the answer of the first hop that can be reached.
@@ -62,7 +61,7 @@ class Outbound:
         io_loop = self._exchanger.io_loop
         latest = io_loop.now() + 2 * self._exchanger.socktimeout
         failure: UnreachableError | None = None
-        routes = await self._router.routes_for(request.head.authority)
+        routes = await self._router.routes_for(request.head)
         if request.journey is not None:
             request.journey.receive_routes(routes)
         for route in routes:
@@ -90,7 +89,7 @@ class Outbound:
         journey = request.journey
         if journey is not None:
             journey.take_route(route)
-        hop = self._hop_of(route, request)
+        hop = self._next_hop(route, request)
         if request.head.method == b"CONNECT" and not hop.is_upstream:
             connection = await self._exchanger.dial(hop)
             if journey is not None:
@@ -100,11 +99,13 @@ class Outbound:
             bound = None
         return await self._exchanger.exchange(hop, request, on_interim, bound)
 
-    def _hop_of(self, route: Route, request: Request) -> Hop:
+    def _next_hop(self, route: Route, request: Request) -> Hop:
         """Return the next hop that speaks HTTP, or is to be sent the bytes of a tunnel."""
         if isinstance(route, Direct):
             return _origin_hop(request)
-        return _origin_hop(request, route.upstream) if route.upstream.is_socks else self._hop_for(route)
+        return (
+            _origin_hop(request, route.upstream) if route.upstream.is_socks else self._hop_of(route.upstream)
+        )
 
     def keep(self, connection: Connection) -> None:
         """Keep a connection for the next request."""

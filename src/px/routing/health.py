@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from px.core.route import UpstreamAddress
+from px.core.route import Route, UpstreamAddress, Via
 
 FIRST_PROBE_SECONDS = 1.0
 MAX_PROBE_SECONDS = 60.0
@@ -38,6 +38,10 @@ class UpstreamHealth:
         """Return the upstreams, the one that worked last first, dead ones at the end."""
         return sorted(upstreams, key=self._rank)
 
+    def order_listed(self, routes: Sequence[Route]) -> list[Route]:
+        """Return routes in the order of a PAC script, with dead upstreams at the end."""
+        return sorted(routes, key=lambda route: isinstance(route, Via) and route.upstream in self._dead)
+
     def _rank(self, upstream: UpstreamAddress) -> int:
         if upstream in self._dead:
             return 2
@@ -59,6 +63,11 @@ class UpstreamHealth:
     def revive(self, upstream: UpstreamAddress) -> None:
         """A probe reached an upstream: it is tried again, but does not replace the one that works."""
         self._dead.pop(upstream, None)
+
+    def forget(self) -> None:
+        """Take every upstream for new: the network has changed."""
+        self._dead.clear()
+        self._last_good = None
 
     def due_probes(self) -> list[UpstreamAddress]:
         """Return the dead upstreams whose time for a probe has come."""

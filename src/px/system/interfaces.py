@@ -7,11 +7,15 @@ import logging
 import socket
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
+from typing import Final
 
 from px.core.host import Address
 
 #: How long what was read is taken for true. Who asks more often costs nothing, a change is noticed in time.
 FRESH_SECONDS = 1.0
+
+#: Addresses that are nobody's (RFC 5737, RFC 3849): whatever has a default route has one to them.
+_ELSEWHERE: Final = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 
 _LOGGER = logging.getLogger("px.interfaces")
 
@@ -84,6 +88,32 @@ def load_addresses() -> frozenset[Address]:
             with contextlib.suppress(OSError):  # the interface has just gone
                 found.add(_parse(entry.address))
     return frozenset(found)
+
+
+def find_own_addresses() -> list[str]:
+    """Return this computer's addresses as others see them, the one that the default route leads from first.
+
+    Empty where there is no network; loopback and link-local addresses are none that others see.
+    """
+    found = [_source_of(family, elsewhere) for family, elsewhere in _ELSEWHERE.items()]
+    with contextlib.suppress(OSError):
+        found += sorted(str(address) for address in load_addresses())
+    seen = [text for text in found if text and not _is_local(ip_address(text))]
+    return list(dict.fromkeys(seen))
+
+
+def _source_of(family: socket.AddressFamily, elsewhere: str) -> str:
+    """Return the address from which this computer would send to somewhere; empty: it could not."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((elsewhere, 9))  # which sends nothing
+            return str(sock.getsockname()[0])
+    except OSError:
+        return ""
+
+
+def _is_local(address: Address) -> bool:
+    return address.is_loopback or address.is_link_local or address.is_unspecified
 
 
 def _parse(text: str) -> Address:

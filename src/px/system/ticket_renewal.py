@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from px.core.errors import LoginError, LoginRefusedError
@@ -35,7 +35,7 @@ class TicketRenewal:
 
     Args:
         source: Has an `own_ticket`.
-        hosts: Of the upstreams that it is for.
+        hosts: Of the upstreams that it is for; more may be added.
         guard: The lock-out memory.
         turn: Of the identity.
         wall_clock: Seconds since the epoch.
@@ -44,7 +44,7 @@ class TicketRenewal:
     def __init__(
         self,
         source: TokenSource,
-        hosts: Iterable[str],
+        hosts: Collection[str],
         guard: LockoutGuard,
         turn: LoginTurn,
         wall_clock: Callable[[], float] = time.time,
@@ -52,7 +52,7 @@ class TicketRenewal:
         assert source.own_ticket is not None  # noqa: S101 - the caller looked
         self._ticket: OwnTicket = source.own_ticket
         self._source = source
-        self._hosts = list(hosts)
+        self._hosts = hosts
         self._guard = guard
         self._turn = turn
         self._wall_clock = wall_clock
@@ -82,7 +82,7 @@ class TicketRenewal:
         try:
             await self._take_turn()
             self._guard.check(self._source)
-            name = await self._ticket.renew(self._hosts)
+            name = await self._ticket.renew(sorted(self._hosts))
         except LoginRefusedError as error:
             self._refused_at = (self._ticket.renew_at,)
             self._guard.receive_refusal(self._source, _KDC, Method.KERBEROS.value)
