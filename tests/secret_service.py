@@ -77,16 +77,21 @@ class Session:
             daemon.stdin.write(b"of the keyring itself")
             daemon.stdin.close()
             try:
-                _wait_until(daemon, self._has_service)
+                self.wait_for(NAME, daemon)
                 yield
             finally:
                 daemon.terminate()
 
-    def _has_service(self) -> bool:
+    def wait_for(self, name: str, daemon: subprocess.Popen[bytes]) -> None:
+        """Wait until a daemon has its name on the bus."""
         from jeepney.bus_messages import message_bus  # noqa: PLC0415 - Linux only
 
+        deadline = time.monotonic() + _SECONDS
         with self.connect() as bus:
-            return bool(bus.send_and_get_reply(message_bus.NameHasOwner(NAME)).body[0])
+            while not bus.send_and_get_reply(message_bus.NameHasOwner(name)).body[0]:
+                assert daemon.poll() is None, f"the daemon that is to be {name} has ended"
+                assert time.monotonic() < deadline, f"there is no {name}"
+                time.sleep(0.02)
 
     @contextmanager
     def connect(self) -> Iterator[Any]:
@@ -138,11 +143,3 @@ def dbus_session(directory: Path) -> Iterator[Session]:
         assert daemon.stdout is not None
         stack.enter_context(daemon.stdout)
         yield Session(directory, daemon.stdout.readline().strip())
-
-
-def _wait_until(daemon: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while not is_ready():
-        assert daemon.poll() is None, "gnome-keyring-daemon has ended"
-        assert time.monotonic() < deadline, "gnome-keyring-daemon does not get ready"
-        time.sleep(0.02)

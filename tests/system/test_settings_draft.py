@@ -6,8 +6,9 @@ import logging
 
 import pytest
 
+from px.core.secret import Secret
 from px.system.settings_draft import SettingsDraft, split_entries
-from tests.system.places import is_px_itself, shown
+from tests.system.places import is_px_itself, needs_socks, shown
 
 
 def draft(source: str = "some place") -> SettingsDraft:
@@ -29,6 +30,49 @@ def test_an_upstream_is_taken_as_it_is_written(text: str, upstream: str) -> None
     new = draft()
     new.add_upstream("https", text, "entry")
     assert shown(new.finish()) == {"https": upstream}
+
+
+@needs_socks
+@pytest.mark.parametrize(
+    ("text", "default", "upstream"),
+    [
+        ("socks5://proxy", "http", "socks5://proxy:1080"),
+        ("socks5h://proxy:1081", "http", "socks5://proxy:1081"),
+        ("SOCKS4a://proxy", "http", "socks4://proxy:1080"),
+        ("socks://proxy", "http", "socks5://proxy:1080"),
+        ("proxy:1081", "socks4", "socks4://proxy:1081"),
+    ],
+)
+def test_the_versions_of_socks_are_spelled_in_several_ways(text: str, default: str, upstream: str) -> None:
+    new = draft()
+    new.add_upstream("", text, "entry", default=default)
+    assert shown(new.finish()) == {"": upstream}
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "upstream"),
+    [
+        ("proxy", "8080", "http://proxy:8080"),
+        (" proxy ", "0", "http://proxy:80"),
+        ("proxy", "", "http://proxy:80"),
+        ("2001:db8::1", "8080", "http://[2001:db8::1]:8080"),
+        ("[2001:db8::1]", "8080", "http://[2001:db8::1]:8080"),
+        ("proxy:3128", "8080", "http://proxy:3128"),
+        ("https://proxy/", "8443", "https://proxy:8443"),
+        ("http://[2001:db8::1]:3128", "8080", "http://[2001:db8::1]:3128"),
+    ],
+)
+def test_host_and_port_may_stand_in_fields_of_their_own(host: str, port: str, upstream: str) -> None:
+    new = draft()
+    new.add_host("http", host, port, "entry", login="alice:p%40ss")
+    (found,) = new.finish().upstreams["http"]
+    assert (str(found), found.username, found.password) == (upstream, "alice", Secret("p@ss"))
+
+
+def test_no_host_is_no_upstream() -> None:
+    new = draft()
+    new.add_host("http", "", "8080", "entry", login="alice:secret")
+    assert not new.finish()
 
 
 def test_several_entries_for_a_scheme_are_kept_in_order_and_once() -> None:

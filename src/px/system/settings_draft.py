@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
+from px.core.host import to_address
 from px.core.hostrules import HostRules
 from px.core.proxy_settings import ProxySettings
 from px.core.route import DEFAULT_PORTS, UpstreamAddress, parse_upstreams
@@ -20,6 +21,9 @@ _LOGGER: Final = logging.getLogger("px.system_proxy")
 #: How others spell the two versions of SOCKS; who resolves names (the ``h`` and ``a``) is not theirs to say.
 #: Without a version curl means 4; the desktops, which write it most, mean 5.
 _SOCKS: Final = {"socks": "socks5", "socks5h": "socks5", "socks4a": "socks4"}
+#: A name or IPv4 address, with or without a port.
+_PLAIN_NAME: Final = re.compile(r"(?P<host>[^*<>/\[\]:.][^*<>/\[\]:]*)(?::[0-9]+)?")
+_WITH_PORT: Final = re.compile(r"(?:^[^:]*|\]):[0-9]+$")
 _SEPARATORS: Final = re.compile(r"[,;\s]+")
 
 
@@ -72,10 +76,33 @@ class SettingsDraft:
         except ValueError as error:
             self.skip(entry, str(error))
             return
-        self.add(scheme, found, entry)
+        self._add(scheme, found, entry)
 
-    def add(self, scheme: str, upstreams: Iterable[UpstreamAddress], entry: str) -> None:
-        """Take upstreams that have been read, likewise."""
+    def add_host(
+        self, scheme: str, host: str, port: str, entry: str, *, default: str = "http", login: str = ""
+    ) -> None:
+        """Take an upstream whose host and port stand in fields of their own.
+
+        Args:
+            scheme: As in `add_upstream`.
+            host: IPv6 in brackets or not; people write a whole URL there too, which says all. Empty: none.
+            port: ``0`` or empty: the one of the scheme.
+            entry: As in `add_upstream`.
+            default: As in `add_upstream`.
+            login: ``user:password``, percent-encoded; empty: the one of the settings.
+        """
+        kind, found, rest = host.strip().rpartition("://")
+        rest = rest.removesuffix("/")
+        if rest.count(":") > 1 and not rest.startswith("["):
+            rest = f"[{rest}]"
+        if rest and port not in {"", "0"} and not _WITH_PORT.search(rest):
+            rest = f"{rest}:{port}"
+        kind = f"{kind}://" if found else ""
+        self.add_upstream(
+            scheme, f"{kind}{login}@{rest}" if login and rest else f"{kind}{rest}", entry, default=default
+        )
+
+    def _add(self, scheme: str, upstreams: Iterable[UpstreamAddress], entry: str) -> None:
         for upstream in upstreams:
             if self._is_px_itself(upstream.host, upstream.port):
                 _LOGGER.debug("%s: %s is Px itself, left out", self._source, entry)
@@ -118,6 +145,12 @@ class SettingsDraft:
 def split_entries(text: str) -> list[str]:
     """Split a list at ``,``, ``;`` and white space."""
     return [entry for entry in _SEPARATORS.split(text) if entry]
+
+
+def to_exact_rule(text: str) -> str:
+    """Return a rule of `px.core.hostrules` that means what Windows and macOS mean: a name alone."""
+    found = _PLAIN_NAME.fullmatch(text)
+    return f"={text}" if found and to_address(found["host"]) is None else text
 
 
 @lru_cache(maxsize=256)

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from px.core.host import to_address, to_plain_name
 from px.core.proxy_settings import ProxySettings
 from px.core.route import DEFAULT_PORTS
-from px.system.settings_draft import IsPxItself, SettingsDraft, split_entries
+from px.system.settings_draft import IsPxItself, SettingsDraft, split_entries, to_exact_rule
 
 SOURCE: Final = "Windows Internet Options"
 _SERVER: Final = "the proxy server"
@@ -89,12 +88,7 @@ def translate_exception(exception: str) -> Iterator[str]:
     if begun:
         yield from _complete_address(begun[1], begun[2])
     else:
-        yield f"={rest}" if _is_plain_name(rest) else rest
-
-
-def _is_plain_name(text: str) -> bool:
-    host = text.partition(":")[0] if text.count(":") == 1 else text
-    return not set(host) & set("*<>/[]:") and to_address(to_plain_name(host)) is None and host[:1] != "."
+        yield to_exact_rule(rest)
 
 
 def _complete_address(start: str, digits: str) -> Iterator[str]:
@@ -121,6 +115,11 @@ if sys.platform == "win32":
             ("proxy", ctypes.c_void_p),
             ("proxy_bypass", ctypes.c_void_p),
         )
+
+    def load_windows(is_px_itself: IsPxItself) -> ProxySettings | None:
+        """Return what the user's Internet Options say; None: there are none, as in a service."""
+        options = load_internet_options()
+        return parse_internet_options(options, is_px_itself) if options else None
 
     def load_internet_options() -> InternetOptions | None:
         """Return the Internet Options of the user, or None where there are none, as in a service."""

@@ -1,0 +1,55 @@
+"""What the tools of the system say: gsettings, scutil, nmcli."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+from collections.abc import Mapping
+from typing import Final
+
+from px.system.child_command import is_frozen
+
+#: These tools ask services that run already; one that takes longer will not answer.
+_TIMEOUT_SECONDS: Final = 5.0
+_LIBRARIES: Final = "LD_LIBRARY_PATH"
+
+_LOGGER: Final = logging.getLogger("px.system_proxy")
+
+
+def read_tool(
+    *command: str, environ: Mapping[str, str], timeout_seconds: float = _TIMEOUT_SECONDS
+) -> str | None:
+    """Return what a tool prints, in English; None: it is not there, has failed, or does not answer.
+
+    Args:
+        command: A name to be found in ``PATH``, and arguments, none of them secret.
+        environ: Variables of its environment.
+        timeout_seconds: How long it may take.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed tool, found in PATH as its user would
+            command,
+            env={**_without_bundle(environ), "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_seconds,
+            check=False,
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _LOGGER.warning("%s: %s", command[0], error)
+        return None
+    if done.returncode:
+        _LOGGER.debug("%s ended with %d: %r", command[0], done.returncode, done.stderr[:500])
+        return None
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _without_bundle(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return an environment in which a tool finds the system's libraries, not those of a binary of Px."""
+    if not is_frozen():
+        return environ
+    original = environ.get(f"{_LIBRARIES}_ORIG")  # where PyInstaller puts what it replaces
+    others = {key: value for key, value in environ.items() if key != _LIBRARIES}
+    return {**others, _LIBRARIES: original} if original else others

@@ -1,0 +1,211 @@
+"""GNOME's proxy settings: real ones, made by gsettings and kept by dconf; and what each may say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from px.core.proxy_settings import ProxySettings
+from px.core.secret import Secret
+from px.system.system_proxy import load_proxy_settings
+from px.system.system_proxy_gnome import interpret_values, load_gnome, parse_gsettings
+from tests.corpnet.system_programs import INSTALL_SCRIPT
+from tests.secret_service import dbus_session
+from tests.system.places import is_px_itself, needs_socks, shown
+
+_DCONF_SERVICE = next(
+    (
+        path
+        for path in (Path("/usr/libexec/dconf-service"), Path("/usr/lib/dconf/dconf-service"))
+        if path.exists()
+    ),
+    None,
+)
+_SECONDS = 20
+
+Write = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def desktop() -> Iterator[Mapping[str, str]]:
+    """Give the environment of somebody whose settings dconf keeps."""
+    if sys.platform != "linux":
+        pytest.skip("GNOME is on Linux")
+    if _DCONF_SERVICE is None or shutil.which("gsettings") is None:
+        reason = f"the settings of GNOME need gsettings and dconf; run {INSTALL_SCRIPT}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="px-gnome") as name, dbus_session(Path(name)) as session:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "XDG_CONFIG_HOME": f"{name}/config",
+            "XDG_CURRENT_DESKTOP": "ubuntu:GNOME",
+            "GSETTINGS_BACKEND": "dconf",
+            "LC_ALL": "C.UTF-8",
+            **session.environment,
+        }
+        with subprocess.Popen([str(_DCONF_SERVICE)], env=environ, stderr=subprocess.DEVNULL) as service:
+            try:
+                session.wait_for("ca.desrt.dconf", service)
+                yield environ
+            finally:
+                service.terminate()
+
+
+@pytest.fixture
+def write(desktop: Mapping[str, str]) -> Iterator[Write]:
+    """Give what changes a key; in the end all keys are as they were."""
+
+    def run(*command: str) -> None:
+        subprocess.run(
+            ["gsettings", *command], env=desktop, check=True, timeout=_SECONDS, capture_output=True
+        )
+
+    def write_one(key: str, value: str) -> None:
+        child, _, name = key.rpartition(".")
+        run("set", f"org.gnome.system.proxy.{child}".rstrip("."), name, value)
+
+    yield write_one
+    run("reset-recursively", "org.gnome.system.proxy")
+
+
+def load(environ: Mapping[str, str]) -> ProxySettings:
+    settings = load_proxy_settings(environ, is_px_itself)
+    assert settings is not None
+    assert settings.source == "GNOME settings"
+    return settings
+
+
+def test_by_default_gnome_says_nothing(desktop: Mapping[str, str]) -> None:
+    settings = load_gnome(desktop, is_px_itself)
+    assert settings is not None
+    assert not settings
+    assert load_proxy_settings(desktop, is_px_itself) is None
+
+
+def test_a_proxy_for_each_scheme(desktop: Mapping[str, str], write: Write) -> None:
+    write("mode", "manual")
+    write("http.host", "proxy.corp.example")
+    write("http.port", "3128")
+    write("https.host", "secure.corp.example")
+    write("https.port", "8443")
+    write("ignore-hosts", "['localhost', '10.0.0.0/8', '*.corp.example', 'it\\'s', '::1']")
+    settings = load({**desktop, "http_proxy": "never:1"})
+    assert shown(settings) == {
+        "http": "http://proxy.corp.example:3128",
+        "https": "http://secure.corp.example:8443",
+        "": "http://proxy.corp.example:3128",
+    }
+    assert settings.bypass.matches_name("10.1.2.3", 80)
+    assert settings.bypass.matches_name("www.corp.example", 80)
+    assert settings.bypass.matches_name("corp.example", 80)  # as GLib has it
+    assert not settings.bypass.matches_name("other.example", 80)
+
+
+def test_the_proxy_for_http_is_that_for_all_where_there_is_no_other(
+    desktop: Mapping[str, str], write: Write
+) -> None:
+    write("mode", "manual")
+    write("http.host", "proxy")
+    assert shown(load(desktop)) == dict.fromkeys(("http", "https", ""), "http://proxy:8080")
+    write("use-same-proxy", "false")
+    assert shown(load(desktop)) == dict.fromkeys(("http", "https"), "http://proxy:8080")
+
+
+@needs_socks
+def test_socks_is_for_what_no_other_is_for(desktop: Mapping[str, str], write: Write) -> None:
+    write("mode", "manual")
+    write("http.host", "proxy")
+    write("socks.host", "2001:db8::1")
+    write("socks.port", "1081")
+    assert shown(load(desktop)) == {
+        "http": "http://proxy:8080",
+        "https": "http://proxy:8080",
+        "": "socks5://[2001:db8::1]:1081",
+    }
+
+
+def test_a_login_is_that_of_the_http_proxy_and_shown_nowhere(
+    desktop: Mapping[str, str], write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "px")
+    write("mode", "manual")
+    write("http.host", "proxy")
+    write("http.authentication-user", r"CORP\alice@home")
+    write("http.authentication-password", "p@ss:wörd'\"%2F")
+    assert not load(desktop).upstreams_for("http")[0].username
+    write("http.use-authentication", "true")
+    settings = load(desktop)
+    upstream = settings.upstreams_for("https")[0]
+    assert (upstream.username, upstream.password) == (r"CORP\alice@home", Secret("p@ss:wörd'\"%2F"))
+    write("http.host", "no host")
+    assert load_proxy_settings(desktop, is_px_itself) is None
+    assert "GNOME settings: the http proxy is left out: " in caplog.text
+    assert "wörd" not in caplog.text + repr(settings)
+
+
+def test_a_script_and_without_its_url_detection(desktop: Mapping[str, str], write: Write) -> None:
+    write("mode", "auto")
+    settings = load(desktop)
+    assert (settings.is_auto_detected, settings.pac) == (True, "")
+    write("autoconfig-url", "http://intranet/proxy.pac")
+    settings = load(desktop)
+    assert (settings.is_auto_detected, settings.pac) == (False, "http://intranet/proxy.pac")
+
+
+def test_where_no_desktop_is_known_they_count_and_under_kde_not(
+    desktop: Mapping[str, str], write: Write
+) -> None:
+    write("mode", "auto")
+    assert load_proxy_settings({**desktop, "XDG_CURRENT_DESKTOP": "sway"}, is_px_itself)
+    assert load_proxy_settings({**desktop, "XDG_CURRENT_DESKTOP": "KDE"}, is_px_itself) is None
+
+
+def test_px_as_the_proxy_of_gnome_is_no_way(desktop: Mapping[str, str], write: Write) -> None:
+    write("mode", "manual")
+    write("http.host", "127.0.0.1")
+    write("http.port", "3128")
+    write("https.host", "localhost")
+    write("https.port", "3128")
+    assert load_proxy_settings(desktop, is_px_itself) is None
+
+
+# What gsettings prints
+
+
+def test_each_kind_of_value_is_read() -> None:
+    output = """\
+org.gnome.system.proxy ignore-hosts @as []
+org.gnome.system.proxy mode 'auto'
+org.gnome.system.proxy use-same-proxy false
+org.gnome.system.proxy.http host "it's"
+org.gnome.system.proxy.http port 8080
+org.gnome.system.proxy.http strange <[('x', uint32 1)]>
+org.gnome.system.proxies host 'another schema'
+"""
+    assert parse_gsettings(output) == {
+        "ignore-hosts": [],
+        "mode": "auto",
+        "use-same-proxy": False,
+        "http.host": "it's",
+        "http.port": 8080,
+    }
+
+
+@pytest.mark.parametrize("host", ["http://proxy:3128/", "http://proxy", " proxy "])
+def test_a_url_in_the_place_of_a_host_is_understood(host: str) -> None:
+    settings = interpret_values({"mode": "manual", "http.host": host, "http.port": 3128}, is_px_itself)
+    assert shown(settings)["http"] == "http://proxy:3128"
+
+
+@pytest.mark.parametrize("output", ["", "No such schema", "org.gnome.system.proxy mode"])
+def test_output_that_is_none_says_nothing(output: str) -> None:
+    assert not interpret_values(parse_gsettings(output), is_px_itself)
