@@ -6,14 +6,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, Self
 
-import pytest
-
 from px.core.upstream_login import Method
-from px.net import pool as pool_module
 from px.net.completion_stream import CompletionStream
 from px.net.connection import Connection, Hop
 from px.net.io_loop import IoLoop
-from px.net.pool import Pool, PoolKey, key_of
+from px.net.pool import MAX_IDLE, Pool, PoolKey, key_of
 from tests.net.pairs import KIND, open_pair
 from tests.scripted_upstream import Wire, until
 
@@ -24,9 +21,9 @@ def hop(key: str = "up", identity: str = "me") -> Hop:
 
 
 class Bench:
-    def __init__(self, idle_seconds: float = 60) -> None:
+    def __init__(self, idle_seconds: float = 60, max_idle: int = MAX_IDLE) -> None:
         self.io_loop = IoLoop()
-        self.pool = Pool(self.io_loop, idle_seconds)
+        self.pool = Pool(self.io_loop, idle_seconds, max_idle)
         self.wires: list[Wire] = []
 
     def connection(self, to: Hop | None = None, method: Method | None = None) -> Connection:
@@ -64,12 +61,13 @@ async def test_a_connection_with_something_unasked_for_is_not_leased() -> None:
         assert repr(bench.pool) == "<Pool {}>"
 
 
-async def test_of_all_hops_together_a_bounded_number_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "MAX_IDLE", 2)
-    with Bench() as bench:
-        for name in ("first", "second", "third"):
+async def test_a_bounded_number_is_kept_the_oldest_of_the_hop_not_used_for_longest_goes() -> None:
+    with Bench(max_idle=4) as bench:
+        for name in ("first", "second", "first", "second", "first"):
             bench.pool.put(bench.connection(hop(name)))
-        assert repr(bench.pool) == "<Pool {'second': 1, 'third': 1}>"
+        assert repr(bench.pool) == "<Pool {'second': 1, 'first': 3}>"
+        bench.pool.put(bench.connection(hop("first")))
+        assert repr(bench.pool) == "<Pool {'first': 4}>"
 
 
 async def test_the_one_used_last_is_leased_first() -> None:
@@ -140,8 +138,8 @@ async def test_one_that_is_idle_for_too_long_is_closed_and_others_stay() -> None
 
 
 async def test_no_more_than_so_many_are_kept_the_oldest_goes() -> None:
-    with Bench() as bench:
-        made = [bench.connection() for _ in range(pool_module.MAX_IDLE_A_KEY + 1)]
+    with Bench(max_idle=3) as bench:
+        made = [bench.connection() for _ in range(4)]
         for connection in made:
             bench.pool.put(connection)
         assert [connection.stream.is_closed for connection in made] == [True] + [False] * (len(made) - 1)

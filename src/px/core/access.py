@@ -100,7 +100,10 @@ def is_px_itself(target: Authority, *, listening: Collection[tuple[str, int]], i
         listening: Addresses and ports of the sockets.
         is_own: Asked only where Px listens on all interfaces, for a target with Px's own port.
     """
-    return any(target.port == port and _is_same(target.host, address, is_own) for address, port in listening)
+    for address, port in listening:  # noqa: SIM110 - asked for each request; a generator costs twice as much
+        if target.port == port and _is_same(target.host, address, is_own):
+            return True
+    return False
 
 
 def _is_same(host: str, listening: str, is_own: IsOwn) -> bool:

@@ -14,7 +14,7 @@ _SCHEME_NAMES = frozenset(name.decode("ascii") for name in _SCHEMES)
 
 def carries_connection_login(head: Fields) -> bool:
     """Whether a request logs its connection in to the origin."""
-    return any(value.lower().startswith(_SCHEMES) for value in head.values(b"authorization"))
+    return any(value.lower().startswith(_SCHEMES) for value in head.notable.get(b"authorization", ()))
 
 
 def offers_connection_login(head: Fields) -> bool:

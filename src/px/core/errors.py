@@ -126,6 +126,9 @@ class UnreachableError(HopError):
 class UpstreamSilentError(UnreachableError):
     """An upstream accepted the connection and did not say what only it can say."""
 
+    status = 504
+    proxy_status = "http_response_timeout"
+
 
 class TargetError(HopError):
     """A SOCKS upstream says that the target is not reached: an answer, which another one would give too."""

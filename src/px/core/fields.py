@@ -11,13 +11,13 @@ from px.core.grammar import OWS, TOKEN
 #: Fields that every head is searched for, lower-case: framing, hop-by-hop, and those that Px may replace.
 #: They are looked up, and edited, without taking the other lines apart.
 NOTABLE_FIELDS = frozenset(
-    b"connection content-length expect host keep-alive max-forwards proxy-authenticate"
+    b"authorization connection content-length expect host keep-alive max-forwards proxy-authenticate"
     b" proxy-authentication-info proxy-authorization proxy-connection te trailer transfer-encoding upgrade"
     b" user-agent via".split()
 )
 # Sorted by first letters, so that most lines of other fields are passed over at their first octet.
 _NOTABLE_LINE = re.compile(
-    rb"\n((?:[Cc](?i:on(?:nection|tent-length))|[Hh](?i:ost)|[Uu](?i:ser-agent|pgrade)"
+    rb"\n((?:[Aa](?i:uthorization)|[Cc](?i:on(?:nection|tent-length))|[Hh](?i:ost)|[Uu](?i:ser-agent|pgrade)"
     rb"|[Pp](?i:roxy-(?:connection|auth(?:orization|enticat(?:e|ion-info))))"
     rb"|[Tt](?i:e|ransfer-encoding|railer)|[Ee](?i:xpect)|[Kk](?i:eep-alive)|[Mm](?i:ax-forwards)|[Vv](?i:ia))):"
     rb"([^\r]*+)"

@@ -175,6 +175,8 @@ def body_reader(framing: Framing, *, decode_chunked: bool, error: type[PxError])
         decode_chunked: Forward the payload of a chunked body without the coding and its trailers.
         error: Class to raise when the peer breaks the framing.
     """
+    if framing is NO_BODY:
+        return _NOTHING
     if framing.kind is FramingKind.CHUNKED:
         return ChunkedReader(decode=decode_chunked, error=error)
     if framing.kind is FramingKind.CLOSE:
@@ -212,6 +214,10 @@ class LengthReader:
         """See `BodyReader`."""
         if self._missing:
             raise self._error(f"The connection was closed {self._missing} bytes before the end of the body.")
+
+
+#: It is complete and stays so: one for all.
+_NOTHING = LengthReader(0, PxError)
 
 
 class CloseReader:

@@ -345,7 +345,10 @@ def _merge_lengths(
     block: bytes, lines: list[FieldLine], found: dict[bytes, list[bytes]]
 ) -> tuple[bytes, list[FieldLine]]:
     """Make one Content-Length of several equal ones (RFC 9112 6.3 rule 5)."""
-    lengths = list_members(found.get(b"content-length", ()))
+    values = found.get(b"content-length")
+    if values is None or (len(values) == 1 and b"," not in values[0]):
+        return block, lines
+    lengths = list_members(values)
     if len(lengths) < 2 or len(set(lengths)) > 1:  # noqa: PLR2004 - nothing to merge
         return block, lines
     found[b"content-length"] = lengths[:1]

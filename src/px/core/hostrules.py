@@ -60,6 +60,9 @@ class Intervals:
         return bool(self.starts)
 
 
+_ALL_IPV4 = Intervals((0,), (_IPV4_MAX,))
+
+
 @dataclass(frozen=True, slots=True)
 class HostRules:
     """Compiled rules; made by `parse`. Two are equal when they were written alike.
@@ -113,7 +116,7 @@ class HostRules:
 
         So do rules that together cover every IPv4 address: who wrote ``0.0.0.0/0`` meant "all".
         """
-        return self.is_everything or self.ipv4 == Intervals((0,), (_IPV4_MAX,))
+        return self.is_everything or self.ipv4 == _ALL_IPV4
 
     @property
     def needs_addresses(self) -> bool:

@@ -52,6 +52,7 @@ class Authority(NamedTuple):
     def __str__(self) -> str:
         return self.to_bytes().decode("ascii")
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - an authority is two short values, and few are asked for
     def to_bytes(self) -> bytes:
         """``host:port``, as CONNECT wants it; an IPv6 address in brackets."""
         return b"%b:%d" % (self._host_to_bytes(), self.port)

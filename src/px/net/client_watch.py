@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from px.net.completion_stream import CompletionStream
 from px.net.socket_stream import SocketStream
@@ -42,3 +44,38 @@ class ClientWatch:
 
     def __repr__(self) -> str:
         return f"<ClientWatch {self._client!r} ahead={len(self._ahead)}>"
+
+
+class Patience:
+    """How long a task goes on for a client that has perhaps left.
+
+    As `asyncio.timeout`, but it costs nothing until the client has ended its direction, which few do.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        #: That is cancelled when the time is up.
+        self.task: asyncio.Task[Any] | None = None
+        self._seconds = seconds
+        self._timer: asyncio.TimerHandle | None = None
+        self._cancelled: asyncio.Task[Any] | None = None
+
+    def begin(self) -> None:
+        """Let the time run, until `end`."""
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._cancel)
+
+    def _cancel(self) -> None:
+        self._cancelled = self.task
+        if self.task is not None:
+            self.task.cancel()
+
+    def end(self) -> bool:
+        """Go on for as long as it takes; return whether the time was up, and only that."""
+        timer, self._timer = self._timer, None
+        if timer is None:
+            return False
+        timer.cancel()
+        cancelled, self._cancelled = self._cancelled, None
+        return cancelled is not None and not cancelled.uncancel()
+
+    def __repr__(self) -> str:
+        return f"<Patience {self._seconds:g} s {'running' if self._timer else 'endless'}>"

@@ -73,12 +73,12 @@ class Connection:
             BadResponseError: It breaks RFC 9112, or the connection ended in the middle.
             TimeoutError: The stream's deadline passed.
         """
-        received = b""
+        received = await self._read_more(b"")
         while (end := find_head_end(received)) < 0:
-            if received:
-                check_response_head_size(received)
+            check_response_head_size(received)
             received += await self._read_more(received)
-        self.stream.unread(received[end:])
+        if end < len(received):
+            self.stream.unread(received[end:])
         head = parse_response(received[:end], method)
         self.answers += not head.is_interim
         return head

@@ -13,9 +13,9 @@ The order of work::
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from px.core.errors import (
@@ -96,15 +96,9 @@ class Exchange:
         return RequestLine(head.method, self._request.target_at(self._hop), target)
 
     async def run(self, bound: Connection | None = None) -> Answer:
-        """Go on until there is an answer; see `px.net.exchanger.Exchanger.exchange`.
-
-        Args:
-            bound: The connection that belongs to this client alone.
-        """
+        """Go on until there is an answer; see `px.net.exchanger.Exchanger.exchange`."""
         self._bound = bound
         try:
-            if self._attempt is not None:
-                self._attempt.check_target()  # before a kept connection is taken, which would be lost
             return await self._find_answer(bound)
         except BaseException:
             await self._give_up()
@@ -128,7 +122,7 @@ class Exchange:
 
     async def _find_answer(self, bound: Connection | None) -> Answer:
         if self._attempt is not None:
-            self._attempt.check_target()
+            self._attempt.check_target()  # before a kept connection is taken, which would be lost
         connection = bound or self._take_kept()
         if self._attempt is not None and connection is None:
             self._attempt.check_identity()
@@ -146,15 +140,17 @@ class Exchange:
 
     def _take_kept(self) -> Connection | None:
         """Take a kept connection: one that is logged in before one that is not; none for a verification."""
-        keys = () if self._is_verification else keys_for(self._hop)
-        taken = map(self._shared.pool.take, keys)
-        return next((connection for connection in taken if connection is not None), None)
+        for key in () if self._is_verification else keys_for(self._hop):
+            if (connection := self._shared.pool.take(key)) is not None:
+                return connection
+        return None
 
     async def _talk(self, connection: Connection) -> Answer | None:
         """Send the request until it is answered; None: again on a fresh connection."""
-        credentials = await self._first_credentials(connection)
+        attempt = self._attempt
+        credentials = None if attempt is None else await self._first_credentials(attempt, connection)
         while True:
-            is_probe = self._needs_probe(connection, credentials)
+            is_probe = attempt is not None and self._needs_probe(attempt, connection, credentials)
             was_used = connection.answers > 0
             try:
                 head = await self._send(connection, credentials, is_probe=is_probe)
@@ -164,35 +160,32 @@ class Exchange:
                 if self._journey is not None:
                     self._journey.note("closed without an answer: once more, over a fresh connection")
                 return None
-            if head.status != LOGIN_REQUIRED or self._attempt is None:
-                self._receive_answer(connection, head)
+            if head.status != LOGIN_REQUIRED or attempt is None:
+                if attempt is not None:
+                    self._receive_answer(attempt, connection, head)
                 if not is_probe:
                     return Answer(connection, head, self._take_upload(), is_body_held=self._is_body_held)
                 self._is_probed, credentials = True, None
                 if not head.keep_alive:
                     return None
                 continue
-            credentials = await self._answer_407(connection, head, is_probe=is_probe)
+            credentials = await self._answer_407(attempt, connection, head, is_probe=is_probe)
             if credentials is None:
                 return None
 
-    async def _first_credentials(self, connection: Connection) -> bytes | None:
-        if self._attempt is None:
-            return None
-        method, bindings = connection.logged_in_by, connection.channel_bindings
-        credentials = await self._attempt.first_credentials(method, bindings)
-        self._tell_login(credentials)
+    async def _first_credentials(self, attempt: LoginAttempt, connection: Connection) -> bytes | None:
+        credentials = await attempt.first_credentials(connection.logged_in_by, connection.channel_bindings)
+        self._tell_login(attempt, credentials)
         return credentials
 
-    def _tell_login(self, credentials: bytes | None) -> None:
-        attempt = self._attempt
-        if credentials and self._journey is not None and attempt is not None and attempt.method is not None:
+    def _tell_login(self, attempt: LoginAttempt, credentials: bytes | None) -> None:
+        if credentials and self._journey is not None and attempt.method is not None:
             self._journey.send_login(attempt.method, attempt.login.source.identity.name)
 
-    def _needs_probe(self, connection: Connection, credentials: bytes | None) -> bool:
+    def _needs_probe(self, attempt: LoginAttempt, connection: Connection, credentials: bytes | None) -> bool:
         """Whether a 407 is so likely that a HEAD of the same target goes before the body."""
-        body, attempt = self._request.body, self._attempt
-        if body.is_empty or attempt is None or self._is_probed:
+        body = self._request.body
+        if body.is_empty or self._is_probed:
             return False
         if credentials is not None:
             return not attempt.may_reach_origin
@@ -224,14 +217,16 @@ class Exchange:
     ) -> ResponseHead:
         """Send one message and return the final head of its answer."""
         request, stream = self._request, connection.stream
-        waits = not is_probe and self._needs_continue(credentials)
+        waits = credentials is not None and not is_probe and self._needs_continue()
         wire = self._format(credentials, is_probe=is_probe, expects=waits)
         ready = b"" if is_probe or request.body.is_empty else request.body.take_ready()
         method = b"HEAD" if is_probe else request.head.method
         self._sent = SentToken(connection, method, None)
         stream.deadline = self._shared.io_loop.now() + ANSWER_SECONDS
-        with contextlib.suppress(OSError):  # it may have answered before it closed: reading tells
+        try:  # noqa: SIM105 - for each request; suppress() costs three calls
             await stream.write(wire + ready if ready and not waits else wire)
+        except OSError:
+            pass  # it may have answered before it closed: reading tells
         self._is_body_held = waits
         if waits:
             if (early := await self._wait_for_continue(connection, method)) is not None:
@@ -242,10 +237,10 @@ class Exchange:
         stream.deadline = self._shared.io_loop.now() + self._answer_seconds()
         return await self._read_final(connection, method)
 
-    def _needs_continue(self, credentials: bytes | None) -> bool:
+    def _needs_continue(self) -> bool:
         """Whether a 407 is possible that would interrupt a body which cannot be replayed."""
         body, attempt = self._request.body, self._attempt
-        if credentials is None or attempt is None or body.is_empty or body.is_small:
+        if attempt is None or body.is_empty or body.is_small:
             return False
         return not (attempt.method is Method.BASIC and attempt.login.has_logged_in)
 
@@ -301,8 +296,11 @@ class Exchange:
         self._upload = Upload(self._request.body, stream, await_answer)
 
     async def _read_final(self, connection: Connection, method: bytes) -> ResponseHead:
+        attempt = self._attempt
+        is_known = attempt is None or attempt.login.is_known
+        read = connection.read_response if is_known else partial(self._read_head_of_stranger, connection)
         try:
-            while (head := await self._read_head(connection, method)).is_interim:
+            while (head := await read(method)).is_interim:
                 await self._pass_interim(head)
                 if self._upload_error is None:
                     connection.stream.deadline = self._shared.io_loop.now() + ANSWER_SECONDS
@@ -310,15 +308,16 @@ class Exchange:
             failure = self._upload_error
             if failure is not None:
                 raise failure from error
-            raise self._say_silent() if isinstance(error, TimeoutError) else error from None
+            raise self._say_no_answer() if isinstance(error, TimeoutError) else error from None
         return head
 
-    async def _read_head(self, connection: Connection, method: bytes) -> ResponseHead:
+    async def _read_head_of_stranger(self, connection: Connection, method: bytes) -> ResponseHead:
         """Read a head; if an upstream that is not known yet is slow, find out whether it is there at all."""
+        attempt = self._attempt
         try:
             return await connection.read_response(method)
         except TimeoutError:
-            if self._attempt is None or self._attempt.login.is_known or not self._attempt.may_reach_origin:
+            if attempt is None or attempt.login.is_known or not attempt.may_reach_origin:
                 raise
             if self._upload_error is not None:
                 raise
@@ -326,8 +325,6 @@ class Exchange:
                 raise UpstreamSilentError(
                     f"The {self._hop.name} accepts connections and says nothing.",
                     "Check --proxy: perhaps it wants TLS (https://), or something else listens there.",
-                    status=504,
-                    proxy_status="http_response_timeout",
                 ) from None
             connection.stream.deadline = self._shared.io_loop.now() + ANSWER_SECONDS
             return await connection.read_response(method)
@@ -337,31 +334,24 @@ class Exchange:
         """What ended the upload at the client's side, if anything did."""
         return self._upload.client_error if self._upload is not None else None
 
-    def _say_silent(self) -> PxError:
+    def _say_no_answer(self) -> PxError:
         attempt, name = self._attempt, f"The {self._hop.name}"
         if attempt is None or attempt.may_reach_origin:
             cause = f"{name} gave no answer within {ANSWER_SECONDS:g} s."
             return HopTimeoutError(cause, "The site or the upstream is overloaded; try again later.")
-        return UpstreamSilentError(
-            f"{name} did not go on with the login within {self._shared.socktimeout:g} s.",
-            "If the upstream is only slow, raise --socktimeout.",
-            status=504,
-            proxy_status="http_response_timeout",
-        )
+        cause = f"{name} did not go on with the login within {self._shared.socktimeout:g} s."
+        return UpstreamSilentError(cause, "If the upstream is only slow, raise --socktimeout.")
 
-    def _receive_answer(self, connection: Connection, head: ResponseHead) -> None:
-        attempt = self._attempt
-        if attempt is not None:
-            if self._journey is not None and attempt.awaits_verdict and attempt.method is not None:
-                self._journey.receive_acceptance(attempt.method, attempt.login.source.identity.name)
-            info = head.value(b"proxy-authentication-info")
-            connection.logged_in_by = attempt.receive_answer(info) or connection.logged_in_by
+    def _receive_answer(self, attempt: LoginAttempt, connection: Connection, head: ResponseHead) -> None:
+        if self._journey is not None and attempt.awaits_verdict and attempt.method is not None:
+            self._journey.receive_acceptance(attempt.method, attempt.login.source.identity.name)
+        info = head.value(b"proxy-authentication-info")
+        connection.logged_in_by = attempt.receive_answer(info) or connection.logged_in_by
 
     async def _answer_407(
-        self, connection: Connection, head: ResponseHead, *, is_probe: bool
+        self, attempt: LoginAttempt, connection: Connection, head: ResponseHead, *, is_probe: bool
     ) -> bytes | None:
         """Return the credentials that answer a 407 on this connection; None: begin again on a fresh one."""
-        assert self._attempt is not None  # noqa: S101 - the caller looked
         self._sent = SentToken(connection, b"", head)
         connection.logged_in_by = None
         body_went = is_probe or await self._stop_upload()
@@ -370,19 +360,16 @@ class Exchange:
             can_continue = await connection.drain(head) and body_went
         except (BadResponseError, TimeoutError):
             can_continue = False
-        if self._attempt.may_reach_origin and not (
-            is_probe or connection is self._bound or self._is_repeatable
-        ):
+        if attempt.may_reach_origin and not (is_probe or connection is self._bound or self._is_repeatable):
             can_continue = False  # perhaps the upstream closes now: nobody could tell if the request arrived
         values, bindings = head.values(b"proxy-authenticate"), connection.channel_bindings
         self._sent = None
         if self._journey is not None:
-            is_final = self._attempt.may_reach_origin
-            self._journey.receive_407(values, self._attempt.method, is_final=is_final)
-        credentials = await self._attempt.receive_407(values, bindings, can_continue=can_continue)
-        self._tell_login(credentials)
+            self._journey.receive_407(values, attempt.method, is_final=attempt.may_reach_origin)
+        credentials = await attempt.receive_407(values, bindings, can_continue=can_continue)
+        self._tell_login(attempt, credentials)
         if not self._request.body.can_replay:
-            self._attempt.login.note_interrupted(self._line().target)
+            attempt.login.note_interrupted(self._line().target)
             raise LoginError(
                 f"The {self._hop.name} asked for a login in the middle of a long upload.",
                 "Send it again: Px is ready for the login now.",

@@ -7,6 +7,7 @@ and one sweep a quarter of a second looks for those that are past it.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Protocol
 
 SWEEP_SECONDS = 0.25
@@ -30,8 +31,8 @@ class IoLoop:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        #: Current loop time in seconds.
-        self.now = self.loop.time
+        #: Current loop time in seconds: what the loops of asyncio return, without asking them.
+        self.now = time.monotonic
         #: What arrives lands here first: a read copies out what came, a relay sends straight from it.
         #: Its content is valid until control returns to the loop.
         self.receive_buffer = memoryview(bytearray(RECEIVE_BUFFER_BYTES))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from px.core.errors import ClientError, TargetError, UnreachableError
 from px.core.head import RequestHead, parse_response
 from px.core.route import Direct, Route, UpstreamAddress
+from px.core.target import Authority
 from px.net.connection import Connection, Hop
 from px.net.exchanger import Exchanger
 from px.net.message import Answer, OnInterim, Request
@@ -125,6 +127,11 @@ def _origin_hop(request: Request, by: UpstreamAddress | None = None) -> Hop:
             "For https, use a client that opens a tunnel (CONNECT), as all common ones do.",
             status=501,
         )
+    return _hop_at(authority, by)
+
+
+@lru_cache(maxsize=1024)  # few are asked for, again and again
+def _hop_at(authority: Authority, by: UpstreamAddress | None) -> Hop:
     way = f"{by} {by.username}" if by else "direct"  # what one user was let through to is not another's
     return Hop(
         name=f"origin {authority}" + (f" by {by}" if by else ""),

@@ -7,7 +7,6 @@ something nobody asked for, while it is kept is dropped at that moment: a lease 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -17,12 +16,11 @@ from px.net.io_loop import NEVER, IoLoop
 
 #: Below the two minutes after which common upstreams close: SPEC 5.
 IDLE_SECONDS = 60.0
-MAX_IDLE_A_KEY = 128
-#: Of all hops together: each is a descriptor.
-MAX_IDLE = 512
+#: Of all hops together: each is a descriptor. No more than were in use at once are ever kept.
+MAX_IDLE = 4096
 
 
-_BOUND_METHODS = [method for method in Method if method.is_bound_to_connection]
+_BOUND_SCHEMES = [method.name for method in Method if method.is_bound_to_connection]
 
 
 class PoolKey(NamedTuple):
@@ -47,29 +45,38 @@ def key_of(connection: Connection) -> PoolKey:
     return PoolKey(hop.key, method.name, hop.login.source.identity.key)
 
 
-def keys_for(hop: Hop) -> Iterator[PoolKey]:
+def keys_for(hop: Hop) -> list[PoolKey]:
     """Return the keys of the connections that may serve a request at a hop: those logged in come first."""
-    if hop.login is not None:
-        for method in _BOUND_METHODS:
-            yield PoolKey(hop.key, method.name, hop.login.source.identity.key)
-    yield PoolKey(hop.key)
+    if hop.login is None:
+        return [PoolKey(hop.key)]
+    identity = hop.login.source.identity.key
+    return [*(PoolKey(hop.key, scheme, identity) for scheme in _BOUND_SCHEMES), PoolKey(hop.key)]
 
 
 class Pool:
-    """Keeps idle connections, the one used last on top, for `idle_seconds` at most."""
+    """Keeps idle connections, the one used last on top, for `idle_seconds` at most.
 
-    def __init__(self, io_loop: IoLoop, idle_seconds: float = IDLE_SECONDS) -> None:
+    Args:
+        io_loop: Of the connections.
+        idle_seconds: How long one is kept.
+        max_idle: Most that are kept.
+    """
+
+    def __init__(self, io_loop: IoLoop, idle_seconds: float = IDLE_SECONDS, max_idle: int = MAX_IDLE) -> None:
         self._io_loop = io_loop
         self._idle_seconds = idle_seconds
-        self._idle: dict[PoolKey, list[tuple[float, Connection]]] = {}
+        self._max_idle = max_idle
+        # By key, the hop used last at the end; of each the connections and until when, likewise.
+        self._idle: dict[PoolKey, dict[Connection, float]] = {}
+        self._count = 0
         #: Loop time at which the oldest connection may have to go.
         self.deadline = NEVER
 
     def take(self, key: PoolKey) -> Connection | None:
         """Return a kept connection, which is no longer in the pool then; None when there is none."""
         while kept := self._idle.get(key):
-            connection = kept.pop()[1]
-            self._set_kept(key, kept)
+            connection = next(reversed(kept))
+            self._remove(key, connection)
             connection.stream.on_idle_input = None
             # What came since the loop last looked would be read as the answer to the next request.
             if connection.stream.is_quiet():
@@ -80,54 +87,50 @@ class Pool:
     def put(self, connection: Connection) -> None:
         """Keep a connection that is between two requests."""
         key = key_of(connection)
-        kept = self._idle.setdefault(key, [])
         until = self._io_loop.now() + self._idle_seconds
-        kept.append((until, connection))
-        if len(kept) > MAX_IDLE_A_KEY:
-            kept.pop(0)[1].close()
-        if sum(map(len, self._idle.values())) > MAX_IDLE:
-            self._drop_oldest_key()
-        self.deadline = min(self.deadline, until)
-        self._io_loop.watch(self)
+        kept = self._idle[key] = self._idle.pop(key, {})
+        kept[connection] = until
+        self._count += 1
+        if self._count > self._max_idle:
+            self._drop_oldest()
+        if until < self.deadline:
+            self.deadline = until
+            self._io_loop.watch(self)
         connection.stream.deadline = NEVER
         connection.stream.on_idle_input = partial(self._drop, key, connection)
         connection.stream.watch_idle()
 
-    def _drop_oldest_key(self) -> None:
-        """Close what was kept for the hop that was not used for longest."""
-        for _, connection in self._idle.pop(next(iter(self._idle))):
-            connection.close()
+    def _remove(self, key: PoolKey, connection: Connection) -> None:
+        kept = self._idle[key]
+        del kept[connection]
+        self._count -= 1
+        if not kept:
+            del self._idle[key]
 
     def _drop(self, key: PoolKey, connection: Connection) -> None:
         connection.close()
-        kept = [entry for entry in self._idle.get(key, []) if entry[1] is not connection]
-        self._set_kept(key, kept)
+        self._remove(key, connection)
 
-    def _set_kept(self, key: PoolKey, kept: list[tuple[float, Connection]]) -> None:
-        if kept:
-            self._idle[key] = kept
-        else:
-            self._idle.pop(key, None)
+    def _drop_oldest(self) -> None:
+        """Close the oldest one of the hop that was not used for longest."""
+        key, kept = next(iter(self._idle.items()))
+        self._drop(key, next(iter(kept)))
 
     def expire(self) -> None:
         """Close what was kept for too long."""
         now = self._io_loop.now()
-        self.deadline = NEVER
         for key, kept in list(self._idle.items()):
-            for until, connection in kept:
-                if until <= now:
-                    connection.close()
-            self._set_kept(key, [entry for entry in kept if entry[0] > now])
-            self.deadline = min([self.deadline, *(until for until, _ in kept if until > now)])
+            for connection in [each for each, until in kept.items() if until <= now]:
+                self._drop(key, connection)
+        self.deadline = min((min(kept.values()) for kept in self._idle.values()), default=NEVER)
         if not self._idle:
             self._io_loop.unwatch(self)
 
     def clear(self) -> None:
         """Close everything kept."""
-        for kept in self._idle.values():
-            for _, connection in kept:
-                connection.close()
-        self._idle.clear()
+        for key, kept in list(self._idle.items()):
+            for connection in list(kept):
+                self._drop(key, connection)
 
     def __repr__(self) -> str:
         idle = {"/".join(filter(None, key)): len(kept) for key, kept in self._idle.items()}

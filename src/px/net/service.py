@@ -45,6 +45,15 @@ class Service:
     client_auth: ClientAuth | None = None
     log_access: Callable[[AccessRecord], None] | None = None
 
+    @property
+    def set_fields(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Fields that take the place of every client's own."""
+        return ((b"User-Agent", self.useragent),) if self.useragent else ()
+
+    def format_via(self, minor_version: int) -> bytes | None:
+        """Return the value of Via for a message received as HTTP/1.`minor_version`; None: there is none."""
+        return b"1.%d %b" % (minor_version, self.pseudonym) if self.sends_via else None
+
     def open_door(self, client: Stream) -> ClientDoor | None:
         """Return what has a client log in; None: it need not."""
         if self.client_auth is None:

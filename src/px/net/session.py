@@ -17,7 +17,7 @@ import contextlib
 from functools import partial
 
 from px.core.connection_login import carries_connection_login, offers_connection_login
-from px.core.errors import BadRequestError, BadResponseError, LoopError, PxError
+from px.core.errors import BadRequestError, BadResponseError, PxError
 from px.core.framing import FramingKind
 from px.core.head import (
     RequestHead,
@@ -27,14 +27,14 @@ from px.core.head import (
     parse_request,
 )
 from px.core.head_format import format_response
-from px.core.own_answer import format_error, format_established, format_options, format_trace, max_forwards
-from px.core.target import TargetForm
+from px.core.own_answer import format_error, format_established
 from px.net.answer_body import AnswerBody
 from px.net.chronicle import Chronicle
-from px.net.client_watch import ClientWatch
+from px.net.client_watch import ClientWatch, Patience
 from px.net.completion_stream import CompletionStream
 from px.net.connection import Connection
 from px.net.io_loop import NEVER
+from px.net.last_hop import answer_here, fields_to_set, may_keep
 from px.net.message import LOGIN_REQUIRED, Answer, Request, ignore_interim
 from px.net.relay import BrokenStreamError, relay
 from px.net.request_body import STALL_SECONDS, RequestBody
@@ -75,6 +75,7 @@ class Session:
         self._name = name
         self._door = service.open_door(client)
         self._requests = 0
+        self._patience = Patience(HANG_UP_SECONDS)
         self._bound: Connection | None = None
         self._is_answering = False
         self._is_ending = False
@@ -85,6 +86,7 @@ class Session:
 
     async def run(self) -> None:
         """Serve requests until one side has enough."""
+        self._patience.task = asyncio.current_task()
         try:
             is_going_on = True
             while is_going_on:
@@ -160,9 +162,9 @@ class Session:
     async def _serve(self, head: RequestHead) -> bool:
         if self._door is not None:
             await self._door.admit(head)
-        if (own := self._answer_here(head)) is not None:
+        if (own := answer_here(head, self._service)) is not None:
             self._chronicle.begin_answer(_OK)
-            return await self._write_own(own, keep=_may_keep(head))
+            return await self._write_own(own, keep=may_keep(head))
         request = self._make_request(head)
         request.body.take_ready()  # what is malformed at once goes nowhere
         answer = await self._send(request)
@@ -183,62 +185,34 @@ class Session:
 
         A client that only ended its own direction may still read: it gets some time for its answer.
         """
-        outbound = self._service.outbound
         on_interim = self._send_interim if request.head.minor_version else ignore_interim
+        body, patience = request.body, self._patience
+        body.call_when_read(self._watch_for_hang_up)
         try:
-            async with asyncio.timeout(None) as patience:
-                on_hang_up = partial(self._lose_patience, patience)
-                request.body.call_when_read(partial(self._watch.begin, on_hang_up))
-                return await outbound.send(request, on_interim, self._lend_bound())
-        except TimeoutError as error:
-            raise BrokenStreamError(self._client, ConnectionResetError("the client hung up")) from error
+            answer = await self._service.outbound.send(request, on_interim, self._lend_bound())
+        except asyncio.CancelledError as error:
+            if patience.end():
+                raise BrokenStreamError(self._client, ConnectionResetError("the client hung up")) from error
+            raise
         finally:
-            request.body.call_when_read(None)
+            body.call_when_read(None)
             self._watch.stop()
+            patience.end()
+        return answer
 
-    def _lose_patience(self, patience: asyncio.Timeout) -> None:
-        patience.reschedule(self._io_loop.now() + HANG_UP_SECONDS)
-
-    def _answer_here(self, head: RequestHead) -> bytes | None:
-        """Return the answer to what must not be passed on, if it is that."""
-        service = self._service
-        if head.form in (TargetForm.ORIGIN, TargetForm.ASTERISK):
-            raise BadRequestError(
-                "This is Px, a proxy. It serves no pages of its own at this address.",
-                "Use it as the proxy of your programs: set http_proxy and https_proxy to"
-                f" http://{head.authority.to_bytes().decode('ascii')}.",
-            )
-        if service.is_own(head.authority) or any(service.pseudonym in via for via in head.values(b"via")):
-            raise LoopError(
-                f"The request for {head.authority.host} came back to Px: a proxy setting points in a circle.",
-                "The upstream of Px (--proxy) must not be Px itself, nor a proxy that uses Px.",
-            )
-        if head.method in (b"TRACE", b"OPTIONS") and max_forwards(head) == 0:
-            keeps = _may_keep(head)
-            return (
-                format_trace(head, keep_alive=keeps)
-                if head.method == b"TRACE"
-                else format_options(keep_alive=keeps)
-            )
-        return None
+    def _watch_for_hang_up(self) -> None:
+        self._watch.begin(self._patience.begin)
 
     def _make_request(self, head: RequestHead) -> Request:
-        service, set_fields = self._service, []
-        if service.useragent:
-            set_fields.append((b"User-Agent", service.useragent))
-        if head.method in (b"TRACE", b"OPTIONS") and (forwards := max_forwards(head)) is not None:
-            set_fields.append((b"Max-Forwards", b"%d" % (forwards - 1)))
+        service = self._service
         return Request(
             head,
             RequestBody(self._client, head.framing, self._io_loop),
-            self._via(head.minor_version),
-            tuple(set_fields),
-            is_bound=carries_connection_login(head),
-            journey=self._chronicle.journey,
+            service.format_via(head.minor_version),
+            fields_to_set(head, service),
+            carries_connection_login(head),
+            self._chronicle.journey,
         )
-
-    def _via(self, minor_version: int) -> bytes | None:
-        return b"1.%d %b" % (minor_version, self._service.pseudonym) if self._service.sends_via else None
 
     def _lend_bound(self) -> Connection | None:
         """Return the connection that belongs to this client alone, for the next request."""
@@ -255,7 +229,7 @@ class Session:
     async def _send_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx on."""
         self._client.deadline = self._io_loop.now() + STALL_SECONDS
-        await self._write(format_response(head, via=self._via(head.minor_version)))
+        await self._write(format_response(head, via=self._service.format_via(head.minor_version)))
 
     async def _write(self, data: bytes) -> None:
         try:
@@ -322,7 +296,7 @@ class Session:
             set_fields.append((b"Proxy-Support", b"Session-Based-Authentication"))  # RFC 4559 6
         return format_response(
             head,
-            via=self._via(head.minor_version),
+            via=self._service.format_via(head.minor_version),
             connection=connection,
             drop=_DECODED if minor_version == 0 else frozenset(),
             set_fields=set_fields,
@@ -367,7 +341,7 @@ class Session:
         is_bound_lost = self._bound is not None and self._bound.stream.is_closed
         keep = (
             head is not None
-            and (_may_keep(head) or (error.is_body_read and head.keep_alive))
+            and (may_keep(head) or (error.is_body_read and head.keep_alive))
             and not (is_bound_lost or isinstance(error, BadRequestError))
             and not self._may_use_denied_tunnel(head, error.status)
         )
@@ -399,8 +373,3 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<Session {self._name} requests={self._requests} {'idle' if self.is_idle else 'busy'}>"
-
-
-def _may_keep(head: RequestHead) -> bool:
-    """Whether a client that gets an answer of Px's own can send another request after it."""
-    return head.keep_alive and head.framing.kind is FramingKind.NONE
