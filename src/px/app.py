@@ -25,7 +25,7 @@ from px.net.listener import Listener
 from px.net.listening_socket import DRAIN_SECONDS
 from px.net.offload import Offload
 from px.net.outbound import Outbound
-from px.net.pool import Pool
+from px.net.pool import MAX_IDLE, Pool
 from px.net.refusals import Refusals
 from px.net.resolver import Resolver
 from px.net.service import Service
@@ -35,6 +35,7 @@ from px.system.channel_bindings import tls_server_end_point
 from px.system.client_logins import make_client_auth
 from px.system.credentials import Keyring
 from px.system.interfaces import OwnAddresses
+from px.system.open_files import raise_limit
 from px.upstream_hops import UpstreamHops
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 MAX_LOGIN_THREADS = 2
 #: Threads for checking the logins of clients: of their own, so that strangers cannot hold up Px's own logins.
 CLIENT_THREADS = 1
+#: Of the files that may be open, one of so many is for a connection that nobody uses now.
+FILES_A_KEPT_CONNECTION = 4
 #: How often it is looked whether a dead upstream is due for a probe.
 PROBE_TICK_SECONDS = 0.5
 
@@ -103,7 +106,7 @@ class Px:
         is_own = OwnAddresses(time.monotonic).has
         listening = {sock.getsockname()[:2] for sock in sockets}
         self._is_px = partial(is_px_itself, listening=listening, is_own=is_own)
-        self._pool = Pool(io_loop)
+        self._pool = Pool(io_loop, max_idle=min(MAX_IDLE, raise_limit() // FILES_A_KEPT_CONNECTION))
         _LOGGER.info(
             "px.ini: %s; upstreams: %s; noproxy: %s",
             settings.config or "none",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 from collections.abc import Sequence
@@ -14,6 +15,11 @@ from px.workers.worker import Report, WorkOrder
 
 if TYPE_CHECKING:
     from px.app import Px
+
+
+#: How many objects more than before make it worth while to look for garbage in cycles; Px makes hardly any,
+#: and with the 700 that are usual it looks for it thousands of times a second, in vain (a tenth of its time).
+GARBAGE_THRESHOLD = 20_000
 
 
 class LocalWorker:
@@ -46,6 +52,8 @@ class LocalWorker:
             self._px = Px(order.settings, sockets, order.state, order.installation, access_sink)
             opened.pop_all()
         self._serving = asyncio.create_task(self._px.serve())
+        gc.freeze()  # what is there now stays
+        gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
 
     def drain(self, seconds: float | None) -> None:
         """End in time. See `Worker.drain`."""

@@ -26,6 +26,7 @@ from px.system.installation import state_directory
 from px.system.instance import InstanceRecord
 from px.system.interfaces import OwnAddresses
 from px.system.lockout_file import LOCKOUT_NAME, LockoutFile
+from px.system.open_files import raise_limit
 from px.workers.station import Station
 from px.workers.supervisor import Supervisor
 
@@ -84,6 +85,7 @@ def check_upstreams(settings: Settings) -> None:
 async def _serve(
     settings: Settings, load: Callable[[], Invocation], announce: Tell, warn: Tell, *, is_background: bool
 ) -> None:
+    raise_limit()  # before there are workers: they inherit it
     state = state_directory()
     station = Station.take(settings, state)
     passwords = StoredPasswords(Keyring(LOAD_SECONDS), warn)  # which see to their time themselves
