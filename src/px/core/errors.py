@@ -14,7 +14,8 @@
     │   ├── TargetError              502, 504, 403: it does its work and says that the target is not reached
     │   ├── HopTimeoutError          504: it was silent for too long
     │   └── BadResponseError         502: it broke RFC 9112, or closed in the middle
-    ├── RoutingError                 502: a PAC script failed, so the way is not known
+    ├── RoutingError                 502: the way to the origin could not be found out
+    │   └── PacError                 a PAC script cannot be had, or failed
     ├── ExhaustedError               503: this computer has no descriptor or memory left
     └── LoginError                   502: the upstream wants a login that failed
         ├── LoginUnusableError       this scheme cannot be used here (no ticket, no password)
@@ -156,6 +157,10 @@ class RoutingError(PxError):
 
     phrase = "PAC script failed"
     proxy_status = "proxy_configuration_error"
+
+
+class PacError(RoutingError):
+    """A PAC script cannot be loaded, or failed; the cause names its location and, where known, the line."""
 
 
 class ExhaustedError(PxError):

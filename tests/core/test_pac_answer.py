@@ -1,0 +1,82 @@
+"""What PAC scripts answer, from the forms of the documents to what is found in the wild."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from px.core.errors import PacError
+from px.core.pac_answer import parse_pac_answer
+from px.core.route import Direct, UpstreamAddress, Via
+
+DIRECT = Direct()
+
+
+def via(scheme: str, host: str, port: int) -> Via:
+    return Via(UpstreamAddress(scheme, host, port, is_found=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "routes"),
+    [
+        ("DIRECT", [DIRECT]),
+        ("", [DIRECT]),
+        (" ; ;", [DIRECT]),
+        ("PROXY one:8080", [via("http", "one", 8080)]),
+        ("PROXY one", [via("http", "one", 80)]),
+        ("HTTP one", [via("http", "one", 80)]),
+        ("HTTPS one", [via("https", "one", 443)]),
+        ("SOCKS one", [via("socks5", "one", 1080)]),
+        ("SOCKS5 one:9", [via("socks5", "one", 9)]),
+        ("SOCKS4 one", [via("socks4", "one", 1080)]),
+        (
+            "PROXY one:1; HTTPS two:2;SOCKS three:3 ; DIRECT;",
+            [via("http", "one", 1), via("https", "two", 2), via("socks5", "three", 3), DIRECT],
+        ),
+        ("proxy one:1;direct", [via("http", "one", 1), DIRECT]),
+        ("\tPROXY\t  one:1\r\n", [via("http", "one", 1)]),
+        ("PROXY [2001:db8::1]:8080", [via("http", "2001:db8::1", 8080)]),
+        ("PROXY [2001:db8::1]", [via("http", "2001:db8::1", 80)]),
+        ("PROXY 10.0.0.1:3128", [via("http", "10.0.0.1", 3128)]),
+        (
+            "PROXY one:1; PROXY two:1; PROXY one:1; DIRECT; DIRECT",
+            [via("http", "one", 1), via("http", "two", 1), DIRECT],
+        ),
+        # what cannot be read is left out
+        ("QUIC one:443; PROXY two:1", [via("http", "two", 1)]),
+        ("PROXY; PROXY :80; PROXY one:0; PROXY one:65536; PROXY one:x; DIRECT", [DIRECT]),
+        ("PROXY 2001:db8::1:80; DIRECT", [DIRECT]),
+        ("PROXY user:secret@one:80; DIRECT", [DIRECT]),
+        ("PROXY one:80 two:80; DIRECT now; PROXY 10.0.0.300:80; DIRECT", [DIRECT]),
+    ],
+)
+def test_answers(text, routes):
+    assert list(parse_pac_answer(text)) == routes
+
+
+@pytest.mark.parametrize("text", ["nonsense", "PROXY", "one:8080", "PROXY one:0;", "PROXY one, PROXY two"])
+def test_an_answer_without_anything_usable_is_an_error_that_quotes_it(text):
+    with pytest.raises(PacError, match="names no proxy that can be used") as caught:
+        parse_pac_answer(text)
+    assert repr(text) in caught.value.cause
+
+
+def test_a_long_answer_is_quoted_in_part():
+    with pytest.raises(PacError) as caught:
+        parse_pac_answer("x" * 10_000)
+    assert len(caught.value.cause) < 300
+
+
+def test_what_a_script_found_is_marked_as_found():
+    assert parse_pac_answer("PROXY one")[0].upstream.is_found  # type: ignore[union-attr]
+
+
+@given(st.text(alphabet="PROXYDIRECTSOCKS45HTTP ;:[]0189.ab\t\n\x00é", max_size=60))
+def test_any_text_gives_routes_or_the_one_error(text):
+    try:
+        routes = parse_pac_answer(text)
+    except PacError:
+        return
+    assert routes
+    assert len(set(routes)) == len(routes)
