@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pytest
-
 from px.core.proxy_settings import ProxySettings
-from px.core.route import parse_upstreams
 
 #: Where Px listens in these tests.
 OWN = {("127.0.0.1", 3128), ("localhost", 3128), ("::1", 3128)}
@@ -20,13 +17,3 @@ def is_px_itself(host: str, port: int) -> bool:
 def shown(settings: ProxySettings) -> Mapping[str, str]:
     """Return the upstreams by scheme, as texts."""
     return {scheme: ",".join(map(str, found)) for scheme, found in settings.upstreams.items()}
-
-
-def _knows_socks() -> bool:
-    try:
-        return bool(parse_upstreams("socks5://proxy"))
-    except ValueError:
-        return False
-
-
-needs_socks = pytest.mark.skipif(not _knows_socks(), reason="SOCKS upstreams are yet to come")

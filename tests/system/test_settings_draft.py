@@ -8,7 +8,7 @@ import pytest
 
 from px.core.secret import Secret
 from px.system.settings_draft import SettingsDraft, split_entries
-from tests.system.places import is_px_itself, needs_socks, shown
+from tests.system.places import is_px_itself, shown
 
 
 def draft(source: str = "some place") -> SettingsDraft:
@@ -32,7 +32,6 @@ def test_an_upstream_is_taken_as_it_is_written(text: str, upstream: str) -> None
     assert shown(new.finish()) == {"https": upstream}
 
 
-@needs_socks
 @pytest.mark.parametrize(
     ("text", "default", "upstream"),
     [

@@ -36,6 +36,13 @@ def test_nothing_set_is_nothing_said() -> None:
     assert not load_environment({"PATH": "/bin", "no_proxy": "*"}, is_px_itself)
 
 
+def test_the_versions_of_socks_are_spelled_as_curl_does() -> None:
+    assert upstreams_of(http_proxy="socks5h://a", all_proxy="socks4a://b:1081") == {
+        "http": "socks5://a:1080",
+        "": "socks4://b:1081",
+    }
+
+
 def test_lower_case_comes_first_and_an_empty_value_is_none() -> None:
     assert upstreams_of(https_proxy="a:1", HTTPS_PROXY="b:2") == {"https": "http://a:1"}
     assert upstreams_of(HTTPS_PROXY="b:2") == {"https": "http://b:2"}

@@ -18,7 +18,7 @@ from px.system.system_proxy import load_proxy_settings
 from px.system.system_proxy_gnome import interpret_values, load_gnome, parse_gsettings
 from tests.corpnet.system_programs import INSTALL_SCRIPT
 from tests.secret_service import dbus_session
-from tests.system.places import is_px_itself, needs_socks, shown
+from tests.system.places import is_px_itself, shown
 
 _DCONF_SERVICE = next(
     (
@@ -120,7 +120,6 @@ def test_the_proxy_for_http_is_that_for_all_where_there_is_no_other(
     assert shown(load(desktop)) == dict.fromkeys(("http", "https"), "http://proxy:8080")
 
 
-@needs_socks
 def test_socks_is_for_what_no_other_is_for(desktop: Mapping[str, str], write: Write) -> None:
     write("mode", "manual")
     write("http.host", "proxy")

@@ -11,7 +11,7 @@ import pytest
 from px.core.proxy_settings import ProxySettings
 from px.system.system_proxy import load_proxy_settings
 from px.system.system_proxy_kde import load_kde
-from tests.system.places import is_px_itself, needs_socks, shown
+from tests.system.places import is_px_itself, shown
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="KDE's files are searched as on Linux")
 
@@ -74,7 +74,6 @@ def test_a_proxy_for_each_scheme(load: Load) -> None:
     assert not settings.bypass.matches_name("www.other.example", 80)
 
 
-@needs_socks
 @pytest.mark.parametrize("value", ["socks://socks 1081", "socks5://socks:1081", "socks 1081"])
 def test_socks_is_for_what_no_other_is_for(load: Load, value: str) -> None:
     settings = load(group("ProxyType=1", "httpProxy=http://proxy 8080", f"socksProxy={value}"))

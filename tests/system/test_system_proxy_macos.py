@@ -11,7 +11,7 @@ import pytest
 
 from px.core.proxy_settings import ProxySettings
 from px.system.system_proxy_macos import interpret_entries, load_macos, parse_scutil
-from tests.system.places import is_px_itself, needs_socks, shown
+from tests.system.places import is_px_itself, shown
 
 _MANUAL = """\
 <dictionary> {
@@ -105,7 +105,6 @@ def test_detection_and_a_script() -> None:
     assert not read(_NOTHING)
 
 
-@needs_socks
 def test_socks_is_for_what_no_other_is_for() -> None:
     output = _MANUAL.replace("SOCKSEnable : 0", "SOCKSEnable : 1").replace("unchecked.corp", "socks.corp")
     assert shown(read(output))[""] == "socks5://socks.corp.example:1080"

@@ -34,6 +34,9 @@ def parse(
         ("http=a:1;https=a:1;ftp=f:1;gopher=g:1", {"http": "http://a:1", "https": "http://a:1"}),
         ("http=a:1;c:3", {"http": "http://a:1", "": "http://c:3"}),
         ("a:1;b:2", {"": "http://a:1,http://b:2"}),
+        ("http=a:1;socks=c:1081", {"http": "http://a:1", "": "socks4://c:1081"}),
+        ("socks=c", {"": "socks4://c:1080"}),
+        ("socks=socks5://c", {"": "socks5://c:1080"}),
     ],
 )
 def test_servers_are_for_all_or_for_some(servers: str, upstreams: object) -> None:
