@@ -128,7 +128,7 @@ class Px:
         router = Router(settings.noproxy, guide, self._resolver.resolve, self._health)
         return Service(
             io_loop=io_loop,
-            outbound=Outbound(router, exchanger, self._pool, self._hops.hop_of),
+            outbound=Outbound(router, exchanger, self._pool, self._hops.hop_of, self._hop_dialer),
             pseudonym=self._installation.pseudonym.encode("ascii"),
             sends_via=settings.via,
             useragent=settings.useragent.encode("latin-1"),

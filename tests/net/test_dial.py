@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from typing import Self
 
 import pytest
 
@@ -14,6 +13,7 @@ from px.net import dial
 from px.net.dial import Dialer, interleave_families
 from px.net.io_loop import IoLoop
 from px.net.resolver import Resolver
+from tests.net.silent import Silent
 
 
 def dialer(*addresses: str, timeout_seconds: float = 5) -> Dialer:
@@ -22,26 +22,6 @@ def dialer(*addresses: str, timeout_seconds: float = 5) -> Dialer:
 
     io_loop = IoLoop()
     return Dialer(io_loop, Resolver(run, io_loop.now), timeout_seconds)
-
-
-class Silent:
-    """A port of 127.0.0.2 whose queue is full: connects to it neither stand nor fail."""
-
-    def __init__(self, port: int) -> None:
-        self._listening = socket.create_server(("127.0.0.2", port), backlog=0)
-        self._waiting = []
-        for _ in range(3):
-            waiting = socket.socket()
-            waiting.setblocking(False)
-            waiting.connect_ex(("127.0.0.2", port))
-            self._waiting.append(waiting)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for sock in (self._listening, *self._waiting):
-            sock.close()
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ class Exchange:
         if self._attempt is not None and connection is None:
             self._attempt.check_identity()
         for _ in range(MAX_CONNECTIONS):
-            self._connection = connection or await self._shared.dial(self._hop)
+            self._connection = connection or await (self._request.dial or self._shared.dial)(self._hop)
             if self._journey is not None:
                 by, is_kept = self._connection.logged_in_by, connection is not None
                 self._journey.take_connection(self._hop.name, is_kept=is_kept, logged_in_by=by)

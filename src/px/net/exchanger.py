@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from px.core.errors import BadResponseError, LoginError, PxError, UnreachableError
@@ -21,6 +21,7 @@ from px.net.message import (
     LOGIN_REQUIRED,
     MAX_INTERIMS,
     Answer,
+    Dial,
     OnInterim,
     Request,
     SentToken,
@@ -50,7 +51,7 @@ class Exchanger:
 
     io_loop: IoLoop
     pool: Pool
-    dial: Callable[[Hop], Awaitable[Connection]]
+    dial: Dial
     turns: LoginTurns
     socktimeout: float
     proofs: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -186,7 +187,7 @@ class Exchanger:
         at = Authority(hop.host, hop.port).to_bytes()
         head = parse_request(b"TRACE http://%b/ HTTP/1.1\r\nHost: %b\r\n\r\n" % (at, at))
         body = request.body.without_content()
-        trace = replace(request, head=head, body=body, set_fields=((b"Max-Forwards", b"0"),))
+        trace = replace(request, head=head, body=body, set_fields=((b"Max-Forwards", b"0"),), dial=None)
         exchange = Exchange(self, hop, trace, ignore_interim, verifies_after=refused)
         answer = await exchange.run()
         connection = answer.connection

@@ -14,6 +14,8 @@ from px.net.request_body import RequestBody
 
 _SWITCHING_PROTOCOLS = 101
 
+#: Opens a connection to a hop.
+Dial = Callable[[Hop], Awaitable[Connection]]
 #: Called with each 1xx that is the client's.
 OnInterim = Callable[[ResponseHead], Awaitable[None]]
 
@@ -33,6 +35,7 @@ class Request:
         set_fields: Fields that Px sets for its user (User-Agent), or counts down (Max-Forwards).
         is_bound: The client logs a connection in to the origin: it must not be shared.
         journey: Told what happens to it; None where nobody listens.
+        dial: Opens connections for it; None: as for any other.
     """
 
     head: RequestHead
@@ -41,6 +44,7 @@ class Request:
     set_fields: tuple[tuple[bytes, bytes], ...] = ()
     is_bound: bool = False
     journey: Journey | None = None
+    dial: Dial | None = None
 
     def target_at(self, hop: Hop) -> bytes:
         """Return the request-target in the form that the hop wants (RFC 9112 3.2)."""

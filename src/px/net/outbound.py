@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from contextlib import closing
+from functools import lru_cache, partial
 from typing import Protocol
 
 from px.core.errors import ClientError, TargetError, UnreachableError
 from px.core.head import RequestHead, parse_response
-from px.core.route import Direct, Route, UpstreamAddress
+from px.core.route import Direct, Route, UpstreamAddress, Via
 from px.core.target import Authority
 from px.net.connection import Connection, Hop
+from px.net.dial_race import START_DELAY_SECONDS, DialRace, OvertakenError
 from px.net.exchanger import Exchanger
+from px.net.hop_dialer import HopDialer
 from px.net.message import Answer, OnInterim, Request
 from px.net.pool import Pool
 
@@ -39,15 +42,23 @@ class Outbound:
         exchanger: Talks to one hop.
         pool: Of kept connections.
         hop_of: The hop of an upstream.
+        dialer: Of the connects where there are several upstreams.
     """
 
     def __init__(
-        self, router: Router, exchanger: Exchanger, pool: Pool, hop_of: Callable[[UpstreamAddress], Hop]
+        self,
+        router: Router,
+        exchanger: Exchanger,
+        pool: Pool,
+        hop_of: Callable[[UpstreamAddress], Hop],
+        dialer: HopDialer,
     ) -> None:
         self._router = router
         self._exchanger = exchanger
         self._pool = pool
         self._hop_of = hop_of
+        self._dialer = dialer
+        self._start_delay_seconds = min(START_DELAY_SECONDS, exchanger.socktimeout / 2)
 
     async def send(self, request: Request, on_interim: OnInterim, bound: Connection | None = None) -> Answer:
         """Return the answer of the first hop that can be reached.
@@ -60,30 +71,53 @@ class Outbound:
         Raises:
             PxError: As `Exchanger.exchange`; of several routes the last one's.
         """
-        io_loop = self._exchanger.io_loop
-        latest = io_loop.now() + 2 * self._exchanger.socktimeout
-        failure: UnreachableError | None = None
         routes = await self._router.routes_for(request.head)
         if request.journey is not None:
             request.journey.receive_routes(routes)
-        for route in routes:
+        if len(routes) == 1:
+            return await self._try(routes[0], request, on_interim, bound)
+        hop_of = partial(self._next_hop, request)
+        with closing(DialRace(self._dialer, hop_of, routes, self._start_delay_seconds)) as race:
+            return await self._try_each(race, request, on_interim, bound)
+
+    async def _try_each(
+        self, race: DialRace, request: Request, on_interim: OnInterim, bound: Connection | None
+    ) -> Answer:
+        io_loop = self._exchanger.io_loop
+        latest = io_loop.now() + 2 * self._exchanger.socktimeout
+        failure: UnreachableError | None = None
+        while race.routes:
             if failure is not None and (io_loop.now() > latest or not request.body.can_replay):
                 break
+            route = race.take_route()
+            request.dial = race.dial if isinstance(route, Via) else None
             try:
-                answer = await self._send_by(route, request, on_interim, bound)
-            except UnreachableError as error:
-                if request.journey is not None:
-                    request.journey.lose_route(error)
-                self._router.report(route, is_reachable=False)
+                return await self._try(route, request, on_interim, bound)
+            except OvertakenError as error:
                 failure = error
-            except TargetError:
-                self._router.report(route, is_reachable=True)
-                raise
-            else:
-                self._router.report(route, is_reachable=True)
-                return answer
+                if request.journey is not None:
+                    request.journey.receive_routes(race.routes)
+            except UnreachableError as error:
+                failure = error
         assert failure is not None  # noqa: S101 - there is at least one route
         raise failure
+
+    async def _try(
+        self, route: Route, request: Request, on_interim: OnInterim, bound: Connection | None
+    ) -> Answer:
+        """Send a request by one route, and report what that tells of its upstream."""
+        try:
+            answer = await self._send_by(route, request, on_interim, bound)
+        except UnreachableError as error:
+            if request.journey is not None:
+                request.journey.lose_route(error)
+            self._router.report(route, is_reachable=False)
+            raise
+        except TargetError:
+            self._router.report(route, is_reachable=True)
+            raise
+        self._router.report(route, is_reachable=True)
+        return answer
 
     async def _send_by(
         self, route: Route, request: Request, on_interim: OnInterim, bound: Connection | None
@@ -91,9 +125,9 @@ class Outbound:
         journey = request.journey
         if journey is not None:
             journey.take_route(route)
-        hop = self._next_hop(route, request)
+        hop = self._next_hop(request, route)
         if request.head.method == b"CONNECT" and not hop.is_upstream:
-            connection = await self._exchanger.dial(hop)
+            connection = await (request.dial or self._exchanger.dial)(hop)
             if journey is not None:
                 journey.take_connection(hop.name, is_kept=False)
             return Answer(connection, _TUNNEL_OPEN)
@@ -101,7 +135,7 @@ class Outbound:
             bound = None
         return await self._exchanger.exchange(hop, request, on_interim, bound)
 
-    def _next_hop(self, route: Route, request: Request) -> Hop:
+    def _next_hop(self, request: Request, route: Route) -> Hop:
         """Return the next hop that speaks HTTP, or is to be sent the bytes of a tunnel."""
         if isinstance(route, Direct):
             return _origin_hop(request)
