@@ -9,7 +9,9 @@ import pytest
 
 from px.core.startup_errors import InstallError
 from px.system.autostart import Start, find_autostart, install, uninstall
+from tests.px_process import STOP_SECONDS, PxProcess
 from tests.test_cli import run_px
+from tests.windows import running_apart
 
 winreg = pytest.importorskip("winreg", reason="the registry is Windows'")
 RunKey = pytest.importorskip("px.system.autostart_windows").RunKey
@@ -87,3 +89,15 @@ def test_install_and_uninstall_from_the_command_line(tmp_path):
     assert str(value[0]).endswith(f"--config={tmp_path / 'px.ini'}")
     assert run_px("--uninstall", cwd=tmp_path).returncode == 0
     assert read_value() is None
+
+
+def test_what_the_run_key_holds_starts_the_px_that_was_installed(tmp_path):
+    px = PxProcess(tmp_path)
+    (tmp_path / "px.ini").write_text(f"[proxy]\nport = {px.port}\nnoproxy = *\n")
+    assert px.command("--install", names_port=False).returncode == 0
+    value = read_value()
+    assert value
+    with running_apart(px, str(value[0])) as process:
+        assert px.status()["pid"] == process.pid
+        assert px.command("--quit").returncode == 0
+        assert process.wait(STOP_SECONDS) == 0
