@@ -53,7 +53,20 @@ def logged_in_at(network: CorporateNetwork) -> dict[str, str]:
     return logged_in(f"{DOMAIN}\\{user.name}", user.password)
 
 
-async def test_the_proof_is_that_of_the_logged_in_user(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        pytest.param([], logged_in(USERNAME, PASSWORD), id="logged-in"),
+        pytest.param(
+            [f"--username={USERNAME}"],
+            {"PX_PASSWORD": PASSWORD, **logged_in("OTHER\\other", "other")},
+            id="given",
+        ),
+    ],
+)
+async def test_the_proof_is_that_of_the_user(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str]
+) -> None:
     async def script(wire: Wire) -> None:
         await wire.read_head()
         await wire.send(login_required(b"NTLM"))
@@ -62,15 +75,15 @@ async def test_the_proof_is_that_of_the_logged_in_user(tmp_path: Path) -> None:
         second = await wire.read_head()
         negotiate, authenticate = (b64decode(credentials_of(head, b"NTLM")) for head in (first, second))
         login = verify_authenticate(negotiate, challenge, authenticate, lambda *_: NT_HASH)
-        assert (login.user, login.domain) == (USER, DOMAIN_NAME.upper())
+        assert (login.user, login.domain.upper()) == (USER, DOMAIN_NAME.upper())
         with pytest.raises(NtlmRefusedError):
             verify_authenticate(negotiate, challenge, authenticate, lambda *_: bytes(16))
         await wire.send(answer())
 
     async with ScriptedUpstream(script) as upstream:
-        arguments, environment = f"--proxy={upstream.authority}", logged_in(USERNAME, PASSWORD)
+        proxy = f"--proxy={upstream.authority}"
         with (
-            PxProcess(tmp_path, arguments, environment=environment) as px,
+            PxProcess(tmp_path, proxy, *arguments, environment=environment) as px,
             await Wire.connect(px.port) as client,
         ):
             await client.send(b"GET http://origin.test/ HTTP/1.1\r\nHost: origin.test\r\n\r\n")
