@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from tests.free_ports import free_port
 
 DEFAULT_PORT = 3128
 START_SECONDS = 20.0
@@ -59,7 +60,7 @@ class PxProcess:
         program: Sequence[str] = ("-m", "px"),
         within: Sequence[str] = (),
     ) -> None:
-        self.port = DEFAULT_PORT if within else port or _free_port()
+        self.port = DEFAULT_PORT if within else port or free_port()
         self._command = list(program) if _is_program(program) else [*_PYTHON, *program]
         self._stdin = stdin
         self._names_port = names_port and not within
@@ -248,12 +249,6 @@ def run_action(
         timeout=60,
         check=False,
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def _clean_environment(directory: Path) -> dict[str, str]:

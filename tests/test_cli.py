@@ -14,6 +14,7 @@ from px import __version__, cli
 from px.core.md4 import nt_hash
 from px.core.startup_errors import PortInUseError
 from px.log import close_log
+from tests.free_ports import free_port
 from tests.px_process import PxProcess, run_action
 from tests.small_origin import get, running_origin
 
@@ -113,7 +114,8 @@ def test_help_about_nothing_is_an_error(cwd):
     ids=" ".join,
 )
 def test_a_configuration_error_is_one_line_on_stderr_and_exit_2(cwd, argv, message):
-    done = run_px(*argv, cwd=cwd, XDG_STATE_HOME=str(cwd.parent / "state"))
+    # Some are only noticed when Px has its port.
+    done = run_px(*argv, cwd=cwd, XDG_STATE_HOME=str(cwd.parent / "state"), PX_PORT=str(free_port()))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(message)
     assert len(done.stderr.splitlines()) == 1

@@ -13,6 +13,7 @@ import pytest
 from px.core.access import ALL_INTERFACES
 from px.core.startup_errors import ConfigError, PortInUseError
 from px.net.listening_socket import open_listening_socket, open_listening_sockets
+from tests.free_ports import free_port
 from tests.net.running_px import connect, get, running_px
 from tests.scripted_upstream import ScriptedUpstream, Wire, answer, field_of, until
 
@@ -52,7 +53,7 @@ def test_all_interfaces_are_those_of_ipv4_and_ipv6() -> None:
 class _WithoutIpv6(socket.socket):
     """What a socket is on a system whose kernel was started without IPv6."""
 
-    def __init__(self, family: int, *args: int) -> None:
+    def __init__(self, family: int = socket.AF_INET, *args: int) -> None:
         if family == socket.AF_INET6:
             raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
         super().__init__(family, *args)
@@ -81,11 +82,6 @@ def test_a_port_in_use_on_one_address_is_told_and_the_others_are_free_again(take
         with pytest.raises(PortInUseError):
             open_listening_sockets(ALL_INTERFACES, port)
     close_all(open_listening_sockets(addresses, port))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def close_all(sockets: list[socket.socket]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.free_ports import free_port
 from tests.px_process import PxProcess, until
 
 from .origin import HELD_BYTES, Client, Origin, get, running_origin
@@ -82,8 +83,7 @@ def test_a_stop_bounds_what_a_reload_has_left_running(tmp_path: Path, origin: Or
 
 @for_one_and_two
 def test_reload_moves_px_to_another_port(tmp_path: Path, origin: Origin, workers: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        other = free.getsockname()[1]
+    other = free_port()
     px = PxProcess(tmp_path, workers=workers, names_port=False)
     write_ini(tmp_path, "noproxy = *", f"port = {px.port}")
     with px, Client(px.port, origin) as tunnel:
