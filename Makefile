@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
-.PHONY: help demo check test test-windows lint types imports unit-newer system-packages cover bench binary docs clean
+.PHONY: help demo check test all-tests test-windows lint types imports unit-newer system-packages cover bench binary docs clean
 
 help:
 	@sed -n '1s/^# //p' Makefile
@@ -14,9 +14,12 @@ demo: $(VENV)/px-installed
 
 check: lint types imports
 
+# Side by side, the longest one first.
 test: system-packages check
+	$(BIN)/python -m scripts.run_stages all-tests test-windows unit-newer
+
+all-tests: $(VENV)/dev-installed
 	$(BIN)/python -m pytest
-	$(MAKE) --no-print-directory unit-newer
 
 lint: $(VENV)/dev-installed
 	$(BIN)/ruff check .
@@ -38,7 +41,7 @@ unit-newer: $(VENV)/dev-installed
 test-windows: $(VENV)/dev-installed
 	scripts/test_under_wine.sh $(BIN)/python .venv-wine
 
-# What the corporate network in a box is made of: Squid, Samba, a KDC.
+# What the corporate network in a box is made of (Squid, Samba, a KDC), and Wine.
 system-packages:
 	@scripts/install_system_packages.sh
 

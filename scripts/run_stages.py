@@ -1,0 +1,91 @@
+"""Runs targets of the Makefile side by side, for most of a test's time goes by waiting.
+
+    python -m scripts.run_stages TARGET...
+
+Two at a time, the first ones first. The output of each is shown whole and by itself: the first one's as it
+comes, then that of the next. After them, what pytest said at the end of each. Exits with 1 if one has failed.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+_AT_ONCE: Final = 2
+_POLL_SECONDS: Final = 0.2
+#: The last line of a run of pytest, quiet or not.
+_SUMMARY: Final = re.compile(
+    r"^(?:=+ )?(\d+ (?:passed|failed|errors?|skipped)\b.* in [\d.]+s\b.*?)(?: =+)?$", re.MULTILINE
+)
+
+
+class Stage:
+    """One target, and what is known of its run.
+
+    Args:
+        target: Of the Makefile in the working directory.
+        directory: Gets its output.
+    """
+
+    def __init__(self, target: str, directory: Path) -> None:
+        self.target = target
+        self.output = directory / target
+        self.output.touch()
+        self.seconds = 0.0
+        self.code = -1
+
+    def run(self) -> None:
+        """Run it to its end."""
+        started = time.monotonic()
+        with self.output.open("wb") as output:
+            self.code = subprocess.run(  # noqa: S603 - a target of our own
+                ["make", "--no-print-directory", self.target],  # noqa: S607 - as the one that runs this
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            ).returncode
+        self.seconds = time.monotonic() - started
+
+    def show(self, run: Future[None]) -> None:
+        """Print its output as it comes, until it has ended."""
+        print(f"== {self.target}", flush=True)
+        with self.output.open("rb") as output:
+            has_ended = False
+            while not has_ended:
+                has_ended = run.done()
+                sys.stdout.buffer.write(output.read())
+                sys.stdout.buffer.flush()
+                if not has_ended:
+                    time.sleep(_POLL_SECONDS)
+
+    def summary(self) -> str:
+        """Return what came out."""
+        said = _SUMMARY.findall(self.output.read_text(errors="replace")) or ["NOTHING was tested: see above"]
+        verdict = f"failed with {self.code}" if self.code else "passed"
+        return "\n     ".join([f"{self.target}: {verdict}, {self.seconds:.0f} s", *said])
+
+
+def run_stages(targets: Sequence[str]) -> bool:
+    """Run them all, tell what came out, and return whether all passed."""
+    with tempfile.TemporaryDirectory() as directory, ThreadPoolExecutor(_AT_ONCE) as pool:
+        stages = [Stage(target, Path(directory)) for target in targets]
+        try:
+            for stage, run in [(stage, pool.submit(stage.run)) for stage in stages]:
+                stage.show(run)
+                run.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+        print("== stages", *(stage.summary() for stage in stages), sep="\n  ", flush=True)
+        return all(stage.code == 0 for stage in stages)
+
+
+if __name__ == "__main__":
+    sys.exit(not run_stages(sys.argv[1:]))
