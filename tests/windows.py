@@ -5,14 +5,13 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.px_process import START_SECONDS, PxProcess
+from tests.px_process import PxProcess, until
 
 #: Wine says so by an entry that its ntdll has and that of Windows has not.
 UNDER_WINE = sys.platform == "win32" and hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
@@ -40,10 +39,8 @@ def running_apart(px: PxProcess, command: str | Sequence[str]) -> Iterator[subpr
     """
     with subprocess.Popen(command, cwd=px.directory, env=px.environment, creationflags=_APART) as process:
         try:
-            deadline = time.monotonic() + START_SECONDS
-            while px.command("--status").returncode == 3:
-                assert process.poll() is None, f"ended with {process.returncode}"
-                assert time.monotonic() < deadline, "Px does not start"
+            until(lambda: process.poll() is not None or px.command("--status").returncode != 3)
+            assert process.poll() is None, "Px did not start"
             yield process
         finally:
             process.kill()
