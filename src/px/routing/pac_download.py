@@ -1,0 +1,256 @@
+"""Gets a PAC script by HTTP: directly, as it says which proxies there are."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+MAX_BYTES: Final = 5 * 1024 * 1024
+MAX_REDIRECTS: Final = 5
+#: For all of it, redirects included.
+DEADLINE_SECONDS: Final = 20.0
+#: For a connection, and for each piece of an answer.
+WAIT_SECONDS: Final = 5.0
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+_NOT_MODIFIED = 304
+_READ_BYTES = 64 * 1024
+_FIELDS = {
+    "Accept": "application/x-ns-proxy-autoconfig, */*;q=0.8",
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "close",
+    "User-Agent": "Px",
+}
+_CHECK_URL = "Check the URL of the script."
+_NAME_ITS_OWN = "Name the URL where the script itself is."
+_CHECK_NETWORK = "Check the network, and that the server of the script runs."
+
+
+class DownloadError(Exception):
+    """A script could not be downloaded.
+
+    Attributes:
+        reason: Why; no sentence.
+        mend: What to do; a sentence.
+    """
+
+    def __init__(self, reason: str, mend: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.mend = mend
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What came.
+
+    Attributes:
+        data: The body, decoded as its Content-Encoding says.
+        charset: Of its Content-Type, or empty.
+        etag: Validator (RFC 9110 8.8.3), or empty.
+        last_modified: Validator (RFC 9110 8.8.2), or empty.
+    """
+
+    data: bytes
+    charset: str
+    etag: str
+    last_modified: str
+
+
+def download(
+    url: str, make_tls_context: Callable[[], ssl.SSLContext], conditions: Mapping[str, str]
+) -> Download | None:
+    """Return what is at a URL; None where it has not changed. Blocks.
+
+    Args:
+        url: With ``http`` or ``https``.
+        make_tls_context: How to verify a server.
+        conditions: Fields that ask for it only if it has changed (RFC 9110 13.1).
+
+    Raises:
+        DownloadError: It cannot be had.
+    """
+    with _watched() as watch:
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                answer = _request(url, make_tls_context, conditions, watch)
+                watch.check()
+                if not isinstance(answer, str):
+                    return answer
+                url = _follow(url, answer)
+        except (OSError, http.client.HTTPException, ValueError, DownloadError) as error:
+            raise _explain(error, url, watch) from error
+    raise DownloadError(f"more than {MAX_REDIRECTS} redirects", _NAME_ITS_OWN)
+
+
+def _follow(url: str, location: str) -> str:
+    target = urljoin(url, location)
+    parts = urlsplit(target)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise DownloadError(f"a redirect to {location[:200]!r}, which is no URL of HTTP", _NAME_ITS_OWN)
+    if urlsplit(url).scheme == "https" and parts.scheme == "http":
+        raise DownloadError(f"a redirect to {location[:200]!r}, which is not encrypted", _NAME_ITS_OWN)
+    return target
+
+
+def _request(
+    url: str, make_tls_context: Callable[[], ssl.SSLContext], conditions: Mapping[str, str], watch: _Watch
+) -> Download | str | None:
+    """Return what came, where it redirects to, or None: not modified."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    connection = http.client.HTTPConnection(host, parts.port or (443 if parts.scheme == "https" else 80))
+    context = _load_trust(make_tls_context) if parts.scheme == "https" else None
+    try:
+        connection.sock = sock = socket.create_connection((host, connection.port), WAIT_SECONDS)
+        if context is not None:
+            sock = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+            connection.sock = sock
+        watch.guard(sock)
+        if isinstance(sock, ssl.SSLSocket):
+            sock.do_handshake()
+        connection.request("GET", _format_target(parts), headers={**_FIELDS, **conditions})
+        return _read_answer(connection.getresponse(), is_conditional=bool(conditions))
+    finally:
+        connection.close()
+
+
+def _load_trust(make_tls_context: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    try:
+        return make_tls_context()
+    except OSError as error:
+        raise DownloadError(f"no trusted certificates: {error}", "Check SSL_CERT_FILE.") from error
+
+
+def _format_target(parts: SplitResult) -> str:
+    safe = "/%:=&?~#+!$,;'@()*[]"
+    return quote(parts.path or "/", safe) + (f"?{quote(parts.query, safe)}" if parts.query else "")
+
+
+def _read_answer(response: http.client.HTTPResponse, *, is_conditional: bool) -> Download | str | None:
+    location = response.getheader("Location")
+    if response.status in _REDIRECTS and location:
+        return location
+    if response.status == _NOT_MODIFIED and is_conditional:
+        return None
+    if response.status != http.HTTPStatus.OK:
+        told = f"{response.status} {response.reason[:100]}".rstrip()
+        raise DownloadError(f"the server answered {told}", _CHECK_URL)
+    data = b"".join(_decode(_read_body(response), response.getheader("Content-Encoding", "")))
+    charset = str(response.headers.get_content_charset() or "")
+    return Download(data, charset, response.getheader("ETag", ""), response.getheader("Last-Modified", ""))
+
+
+def _read_body(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    read = 0
+    while data := response.read(_READ_BYTES):
+        read += len(data)
+        _check_size(read)
+        yield data
+    if response.length:
+        raise DownloadError("the server closed the connection in the middle", _CHECK_NETWORK)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise DownloadError(f"it is larger than {MAX_BYTES >> 20} MB", _CHECK_URL)
+
+
+def _decode(chunks: Iterator[bytes], coding: str) -> Iterator[bytes]:
+    """Undo a Content-Encoding (RFC 9110 8.4)."""
+    coding = coding.strip().lower()
+    if coding in {"", "identity"}:
+        yield from chunks
+        return
+    if coding not in {"gzip", "x-gzip", "deflate"}:
+        raise DownloadError(f"the server sent it as {coding!r}", "Have it sent as it is, or as gzip.")
+    data = b"".join(chunks)
+    # "deflate" is a zlib stream; some servers send it without zlib's header (RFC 9110 8.4.1.2).
+    is_bare = coding == "deflate" and not _has_zlib_header(data)
+    decoder = zlib.decompressobj(-zlib.MAX_WBITS if is_bare else zlib.MAX_WBITS | 32)
+    try:
+        decoded = decoder.decompress(data, MAX_BYTES + 1)
+    except zlib.error as error:
+        raise DownloadError(f"its {coding} is broken", "Check the server of the script.") from error
+    _check_size(len(decoded))
+    if not decoder.eof:
+        raise DownloadError(f"its {coding} ends in the middle", "Check the server of the script.")
+    yield decoded
+
+
+def _has_zlib_header(data: bytes) -> bool:
+    """RFC 1950 2.2: method 8, and a check."""
+    return len(data) > 1 and data[0] & 15 == zlib.DEFLATED and not (data[0] << 8 | data[1]) % 31
+
+
+class _Watch:
+    """Cuts a connection when the time is over: each single read may be in time, and all of them not."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._sock: socket.socket | None = None
+        self._changing = threading.Lock()
+
+    def guard(self, sock: socket.socket) -> None:
+        """Cut this one from now on."""
+        with self._changing:
+            self._sock = sock
+        self.check()
+
+    def check(self) -> None:
+        """Raise TimeoutError when the time is over: a connection that was cut looks like one that ended."""
+        if self.is_over:
+            raise TimeoutError
+
+    def end(self) -> None:
+        """The time is over."""
+        with self._changing:
+            self.is_over = True
+            if self._sock is not None:
+                with suppress(OSError):
+                    socket.socket.shutdown(self._sock, socket.SHUT_RDWR)  # not TLS's: a thread is reading
+
+
+@contextmanager
+def _watched() -> Iterator[_Watch]:
+    watch = _Watch()
+    timer = threading.Timer(DEADLINE_SECONDS, watch.end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield watch
+    finally:
+        timer.cancel()
+
+
+def _explain(error: Exception, url: str, watch: _Watch) -> DownloadError:
+    host = urlsplit(url).hostname
+    if watch.is_over:
+        return DownloadError(f"{host} did not send it whole within {DEADLINE_SECONDS:g} s", _CHECK_NETWORK)
+    if isinstance(error, DownloadError):
+        return error
+    if isinstance(error, TimeoutError):
+        return DownloadError(f"{host} did not answer within {WAIT_SECONDS:g} s", _CHECK_NETWORK)
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return DownloadError(f"the name {host} could not be resolved", "Check the name, the network and DNS.")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return DownloadError(
+            f"the TLS certificate of {host} is not trusted: {error.verify_message}",
+            "If your organisation has its own certificate authority, point SSL_CERT_FILE at its certificates"
+            " (PEM).",
+        )
+    if isinstance(error, ssl.SSLError):
+        return DownloadError(f"no TLS with {host}: {error.reason or error}", "Check the URL: http or https?")
+    if isinstance(error, http.client.IncompleteRead):
+        return DownloadError("the server closed the connection in the middle", _CHECK_NETWORK)
+    if isinstance(error, OSError) and not isinstance(error, http.client.HTTPException):
+        return DownloadError(f"no connection to {host}: {error.strerror or error}", _CHECK_NETWORK)
+    return DownloadError(f"{host} does not speak HTTP as it should ({error})", _CHECK_URL)
