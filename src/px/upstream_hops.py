@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from px.core.host import to_address
 from px.core.lockout import REFUSALS_BEFORE_BLOCK, LockoutGuard
+from px.core.socks_login import SocksLogin
 from px.core.upstream_login import UpstreamLogin
 from px.net.connection import Hop
 from px.net.login_turn import LoginTurns
@@ -115,6 +116,12 @@ class UpstreamHops:
             now=self._now,
             make_cnonce=partial(secrets.token_hex, 16),
         )
+
+    def socks_login_of(self, upstream: UpstreamAddress) -> SocksLogin:
+        """Return how Px logs in at a SOCKS upstream, as nobody but the user of its own."""
+        source = self._source_of(upstream.username, upstream.password)
+        make_turn = partial(self.turns.for_identity, source.identity.key)
+        return SocksLogin(upstream, source, self.guard, make_turn)
 
     def _source_of(self, username: str, password: Secret | None) -> TokenSource:
         """Return the source of tokens of an identity, the same for all its upstreams.

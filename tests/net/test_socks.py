@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -91,6 +92,31 @@ async def test_no_login_of_the_settings_goes_to_a_socks_upstream() -> None:
         assert b"USER:PASSWORD@127.0.0.1" in body
 
 
+async def test_a_wrong_password_is_sent_twice_at_most(tmp_path: Path) -> None:
+    passwords = 0
+
+    async def refuse(wire: Wire) -> None:
+        nonlocal passwords
+        await wire.expect(b"\5\2\0\2")
+        await wire.send(b"\5\2")
+        if login := await asyncio.get_running_loop().sock_recv(wire.sock, 100):
+            assert login == b"\1\5alice\5wrong"
+            passwords += 1
+            await wire.send(b"\1\1")
+            await wire.expect_end()
+
+    async with ScriptedUpstream(*[refuse] * 7) as upstream:
+        for _ in range(2):  # the second Px has not seen what the first one has
+            async with running_px(socks5(upstream, "alice:wrong@"), state=tmp_path) as px:
+                answers = await asyncio.gather(*(px.get(URL) for _ in range(3)))
+                assert {head.split(b" ")[1] for head, _ in answers} == {b"502"}
+        async with running_px(socks5(upstream, "alice:wrong@"), state=tmp_path) as px:
+            head, body = await px.get(URL)
+            assert b"\r\nRetry-After: " in head
+            assert b"refused alice 2 times in a row" in body
+        assert passwords == 2
+
+
 @pytest.mark.parametrize("piece", [1, 3])
 async def test_a_reply_in_pieces_with_the_origins_first_bytes_behind_it(piece: int) -> None:
     async def script(wire: Wire) -> None:
@@ -169,16 +195,18 @@ async def be_mute(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "says"),
+    ("script", "status", "says"),
     [
-        (close_at_once, b"closed the connection where its method was due"),
-        (reset_before_the_reply, b"closed the connection where its reply was due"),
-        (speak_http, b"does not speak SOCKS5"),
-        (fail_generally, b"a general failure"),
-        (be_mute, b"says nothing for 0.3 s"),
+        (close_at_once, 502, b"closed the connection where its method was due"),
+        (reset_before_the_reply, 502, b"closed the connection where its reply was due"),
+        (speak_http, 502, b"does not speak SOCKS5"),
+        (fail_generally, 502, b"a general failure"),
+        (be_mute, 504, b"says nothing for 0.3 s"),
     ],
 )
-async def test_an_upstream_that_does_not_do_its_work_is_passed_over(script: Script, says: bytes) -> None:
+async def test_an_upstream_that_does_not_do_its_work_is_passed_over(
+    script: Script, status: int, says: bytes
+) -> None:
     async with (
         ScriptedUpstream(script) as bad,
         ScriptedUpstream(serve_gets) as good,
@@ -188,7 +216,7 @@ async def test_an_upstream_that_does_not_do_its_work_is_passed_over(script: Scri
         assert states(px) == ["down", "in use"]
     async with ScriptedUpstream(script) as bad, running_px(socks5(bad), socktimeout=0.3) as px:
         head, body = await px.get(URL)
-        assert head.startswith(b"HTTP/1.1 502 ")
+        assert head.startswith(b"HTTP/1.1 %d " % status)
         assert says in body
         assert bad.authority.encode() in body
 

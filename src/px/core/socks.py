@@ -27,7 +27,7 @@ from enum import Enum
 from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 
-from px.core.errors import PxError, TargetError, UnreachableError
+from px.core.errors import PxError, TargetError, UnreachableError, UpstreamSilentError
 from px.core.host import to_address
 from px.core.route import MAX_SOCKS_LOGIN_BYTES, UpstreamAddress
 from px.core.target import Authority
@@ -43,6 +43,13 @@ _REPLY_4_BYTES = 8
 _NAME_FOLLOWS = b"\0\0\0\x01"
 #: The first octet of each answer. Some upstreams put 5 before a verdict, or 4 before a reply of SOCKS 4.
 _FIRST_OCTETS: Final = {"method": (5,), "verdict": (1, 5), "reply 5": (5,), "reply 4": (0, 4)}
+
+
+class SocksLoginError(UnreachableError):
+    """A SOCKS upstream did not let Px in as the user of its own."""
+
+    phrase = "login at the upstream failed"
+    proxy_status = "http_request_denied"
 
 
 class Awaited(Enum):
@@ -148,7 +155,8 @@ class SocksHandshake:
     def receive_silence(self, seconds: float) -> PxError:
         """Return what it means that nothing came for so long."""
         if self.awaited is not Awaited.REPLY:
-            return self._fail(f"accepts connections and says nothing for {seconds:g} s.", _SAY_PROTOCOL)
+            cause = f"The upstream {self._upstream} accepts connections and says nothing for {seconds:g} s."
+            return UpstreamSilentError(cause, _SAY_PROTOCOL)
         # In SOCKS 4 nothing has come at all: perhaps nothing ever will.
         kind = UnreachableError if self._version == _VERSION_4 else TargetError
         return kind(
@@ -203,8 +211,9 @@ class SocksHandshake:
 
     def _receive_verdict(self, verdict: int) -> bytes:
         if verdict:
-            raise self._fail(
-                f"does not let {self._upstream.username} in (status {verdict} of RFC 1929).",
+            raise SocksLoginError(
+                f"The upstream {self._upstream} does not let {self._upstream.username} in"
+                f" (status {verdict} of RFC 1929).",
                 "Correct user and password before its name in px.ini or PX_PROXY.",
             )
         self.awaited = Awaited.REPLY

@@ -6,6 +6,8 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 from px.core.errors import UnreachableError
+from px.core.route import UpstreamAddress
+from px.core.socks_login import SocksLogin
 from px.core.target import Authority
 from px.net.connection import Connection, Hop
 from px.net.dial import Dialer
@@ -24,15 +26,21 @@ class HopDialer:
     Args:
         dialer: Of the TCP connections.
         timeout_seconds: For a TLS handshake, and each answer that only a SOCKS upstream can give.
+        socks_login_of: How a SOCKS upstream is logged in at.
         make_channel_bindings: Of a certificate, DER-encoded (RFC 5929); None where there are none.
             Slow the first time, so it is called in a thread.
     """
 
     def __init__(
-        self, dialer: Dialer, timeout_seconds: float, make_channel_bindings: MakeChannelBindings
+        self,
+        dialer: Dialer,
+        timeout_seconds: float,
+        socks_login_of: Callable[[UpstreamAddress], SocksLogin],
+        make_channel_bindings: MakeChannelBindings,
     ) -> None:
         self._dialer = dialer
         self._timeout_seconds = timeout_seconds
+        self._socks_login_of = socks_login_of
         self._make_channel_bindings = make_channel_bindings
         self._known_bindings: dict[bytes, bytes | None] = {}
         self._tls_context: ssl.SSLContext | None = None  # 10 ms that only TLS needs
@@ -77,8 +85,8 @@ class HopDialer:
         hop = connection.hop
         if hop.by is not None:
             try:
-                target = Authority(hop.host, hop.port)
-                await open_socks(connection.stream, hop.by, target, self._timeout_seconds)
+                target, login_of = Authority(hop.host, hop.port), self._socks_login_of
+                await open_socks(connection.stream, hop.by, target, login_of, self._timeout_seconds)
             except BaseException:
                 connection.close()
                 raise

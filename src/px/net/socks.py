@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 from px.core.route import UpstreamAddress
 from px.core.socks import Awaited, SocksHandshake
+from px.core.socks_login import SocksLogin
 from px.core.target import Authority
 from px.net.stream import Stream
 
@@ -16,7 +19,11 @@ REPLY_SECONDS = 60.0
 
 
 async def open_socks(
-    stream: Stream, upstream: UpstreamAddress, target: Authority, timeout_seconds: float
+    stream: Stream,
+    upstream: UpstreamAddress,
+    target: Authority,
+    login_of: Callable[[UpstreamAddress], SocksLogin],
+    timeout_seconds: float,
 ) -> None:
     """Have a SOCKS upstream connect a stream to a target: what is read from it then, the target has sent.
 
@@ -24,6 +31,7 @@ async def open_socks(
         stream: To the upstream.
         upstream: Whose user and password are used, if it wants a login.
         target: To reach.
+        login_of: Called for such a login.
         timeout_seconds: For each answer that does not depend on the target.
 
     Raises:
@@ -31,23 +39,28 @@ async def open_socks(
         TargetError: It says that the target is not reached.
     """
     handshake = SocksHandshake(upstream, target)
+    reply_seconds = max(REPLY_SECONDS, timeout_seconds)
     sending = handshake.begin()
     while handshake.awaited is not Awaited.NOTHING:
-        seconds = timeout_seconds
-        if handshake.awaited is Awaited.REPLY:
-            seconds = max(REPLY_SECONDS, timeout_seconds)
-        try:
-            async with asyncio.timeout(seconds):
-                sending = await _take_step(stream, handshake, sending)
-        except TimeoutError:
-            raise handshake.receive_silence(seconds) from None
-        except OSError as error:
-            raise handshake.receive_end() from error
+        seconds = reply_seconds if handshake.awaited is Awaited.REPLY else timeout_seconds
+        step = partial(_take_step, stream, handshake, sending, seconds)
+        is_login = handshake.awaited is Awaited.VERDICT
+        sending = await (login_of(upstream).log_in(step) if is_login else step())
     stream.unread(handshake.rest)
 
 
-async def _take_step(stream: Stream, handshake: SocksHandshake, sending: bytes) -> bytes:
+async def _take_step(stream: Stream, handshake: SocksHandshake, sending: bytes, seconds: float) -> bytes:
     """Send a message and wait for the answer; return the next message."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await _exchange(stream, handshake, sending)
+    except TimeoutError:
+        raise handshake.receive_silence(seconds) from None
+    except OSError as error:
+        raise handshake.receive_end() from error
+
+
+async def _exchange(stream: Stream, handshake: SocksHandshake, sending: bytes) -> bytes:
     await stream.write(sending)
     awaited, sending = handshake.awaited, b""
     while handshake.awaited is awaited:
