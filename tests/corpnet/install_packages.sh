@@ -9,7 +9,8 @@ packages='krb5-kdc krb5-admin-server krb5-user squid-openssl
   samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules
   winbind python3-samba ldb-tools libnss-wrapper libuid-wrapper openssl
   dbus gnome-keyring dconf-gsettings-backend gsettings-desktop-schemas libglib2.0-bin
-  dante-server microsocks python3-twisted'
+  dante-server microsocks python3-twisted
+  dnsmasq-base isc-dhcp-client dhcpcd-base'
 # Installed only if the command is missing: it may well come from elsewhere.
 commands='chromium git curl wget node:nodejs npm fish ip:iproute2'
 if [ $# -gt 0 ]; then packages=$* commands=; fi
