@@ -10,6 +10,7 @@ from typing import Any
 from px.net.completion_stream import CompletionStream
 from px.net.io_loop import IoLoop
 from px.net.socket_stream import SocketStream
+from px.net.tunnel import Tunnel
 from tests.scripted_upstream import Wire, until
 
 StreamKind = type[SocketStream] | type[CompletionStream]
@@ -31,6 +32,26 @@ def open_pair(io_loop: IoLoop, kind: StreamKind = KIND) -> tuple[SocketStream | 
     """A stream and the wire at its other end."""
     near, far = tcp_pair()
     return kind(near, io_loop, "peer"), Wire(far)
+
+
+async def relay(first: Any, second: Any, io_loop: IoLoop, idle_seconds: float) -> None:
+    """Have a tunnel between two streams, until it ends; raise what broke it."""
+    ended = asyncio.get_running_loop().create_future()
+
+    def end(error: BaseException | None) -> None:
+        assert not ended.done()
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+
+    tunnel = Tunnel(io_loop, idle_seconds, end)
+    try:
+        tunnel.begin(first, second)
+        await ended
+    finally:
+        tunnel.stop()
+    assert tunnel not in io_loop._waiters
 
 
 def stall(wire: Wire, size: int = 4096) -> None:

@@ -353,7 +353,7 @@ async def test_the_session_says_whose_request_it_serves() -> None:
     async def script(wire: Wire) -> None:
         for _ in range(2):
             await wire.expect(get(URL))
-            (session,) = running.px._listener._sessions.values()
+            (session,) = running.px._listener._sessions
             assert session._door is not None
             seen.append(session._door.user)
             await wire.send(answer())

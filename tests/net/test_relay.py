@@ -12,9 +12,9 @@ import pytest
 
 from px.net.completion_stream import CompletionStream
 from px.net.io_loop import IoLoop
-from px.net.relay import Activity, BrokenStreamError, copy, relay
+from px.net.relay import Activity, BrokenStreamError, copy
 from px.net.socket_stream import SocketStream
-from tests.net.pairs import KINDS, StreamKind, open_pair, reset_while_it_reads, stall
+from tests.net.pairs import KINDS, StreamKind, open_pair, relay, reset_while_it_reads, stall
 from tests.scripted_upstream import Wire
 
 PAIRS = KINDS if len(KINDS) == 1 else [*KINDS, "mixed"]
@@ -59,7 +59,7 @@ async def test_bytes_go_both_ways_until_both_directions_ended(both: Both) -> Non
     await both.client.expect(b", and more")
     both.upstream.half_close()
     await both.client.expect_end()
-    assert await relaying == (8, 20)
+    await relaying
 
 
 async def test_the_other_side_may_end_first(both: Both) -> None:
@@ -70,7 +70,7 @@ async def test_the_other_side_may_end_first(both: Both) -> None:
     await both.upstream.expect(b"still talking")
     both.client.half_close()
     await both.upstream.expect_end()
-    assert await relaying == (13, 0)
+    await relaying
 
 
 async def test_glued_bytes_go_first(both: Both) -> None:
@@ -83,7 +83,7 @@ async def test_glued_bytes_go_first(both: Both) -> None:
     await both.client.expect(b"banner more")
     both.client.half_close()
     both.upstream.half_close()
-    assert await relaying == (10, 11)
+    await relaying
 
 
 async def test_much_arrives_whole_and_in_order(both: Both) -> None:
@@ -95,7 +95,7 @@ async def test_much_arrives_whole_and_in_order(both: Both) -> None:
     await sending
     both.client.half_close()
     both.upstream.half_close()
-    assert (await relaying).from_first == len(data)
+    await relaying
 
 
 async def test_a_stalled_peer_stalls_the_sender_and_costs_no_memory(both: Both) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from px.net import session
+from px.net import client_head, session
 from tests.net.running_px import connect, get, post, running_px
 from tests.scripted_upstream import ScriptedUpstream, Wire, answer, field_of
 
@@ -601,7 +601,7 @@ async def test_a_client_that_is_not_admitted_gets_403_unread() -> None:
 
 
 async def test_a_slow_head_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(client_head, "HEAD_SECONDS", 0.05)
     async with ScriptedUpstream() as upstream, running_px(upstream) as px:
         client = await px.connect()
         await client.send(b"GET http://o/ HTTP/1.1\r\n")

@@ -10,11 +10,10 @@ import pytest
 
 from px.core.errors import UnreachableError
 from px.net.io_loop import IoLoop
-from px.net.relay import relay
 from px.net.socket_stream import open_stream
 from px.net.tls import TlsStream, make_tls_context, open_tls
 from tests.authority import Authority
-from tests.net.pairs import open_pair, tcp_pair
+from tests.net.pairs import open_pair, relay, tcp_pair
 from tests.net.running_px import as_user, connect, get, running_px
 from tests.scripted_upstream import (
     ScriptedUpstream,
@@ -175,7 +174,7 @@ async def test_a_tunnel_through_tls_stays_half_open(server: Any) -> None:
         assert await far.call("recv", 100) == b""
         await far.call("unwrap")
         await wire.expect_end()
-        assert await relaying == (8, len(data))
+        await relaying
         client.close()
         tls.close()
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from types import TracebackType
 
 from px.core.access_record import AccessRecord
 from px.core.errors import PxError
@@ -27,6 +25,8 @@ class Chronicle:
         name: Of the connection in logs.
         door: Knows whom the client logged in as; None: it need not.
     """
+
+    __slots__ = ("_begun", "_client", "_door", "_name", "_service", "_told_bytes", "journey")
 
     def __init__(self, client: Stream, service: Service, name: str, door: ClientDoor | None) -> None:
         self._client = client
@@ -71,18 +71,6 @@ class Chronicle:
         """See `Journey.break_off`."""
         if self.journey is not None:
             self.journey.break_off(how, cause)
-
-    def __enter__(self) -> None:
-        """One request, which may come, is served within."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, OSError):
-            self.break_off("left", error)
-        elif isinstance(error, asyncio.CancelledError):
-            self.break_off("stopped", "Px ends")
-        self.end()
 
     def end(self) -> None:
         """The request under way has ended. Safe to call again."""

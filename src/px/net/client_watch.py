@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from px.net.completion_stream import CompletionStream
 from px.net.socket_stream import SocketStream
@@ -16,6 +15,8 @@ READ_AHEAD_BYTES = 64 * 1024
 
 class ClientWatch:
     """Watches one client while nobody reads from it. What it sends ahead is kept, and read next."""
+
+    __slots__ = ("_ahead", "_client")
 
     def __init__(self, client: SocketStream | CompletionStream) -> None:
         self._client = client
@@ -47,35 +48,30 @@ class ClientWatch:
 
 
 class Patience:
-    """How long a task goes on for a client that has perhaps left.
+    """How long a task goes on for a client that has perhaps left: made when that is noticed.
 
-    As `asyncio.timeout`, but it costs nothing until the client has ended its direction, which few do.
+    As `asyncio.timeout`, which costs something each time, though few clients leave.
+
+    Args:
+        task: Cancelled when the time is up, unless `end` was called before.
+        seconds: From now on.
     """
 
-    def __init__(self, seconds: float) -> None:
-        #: That is cancelled when the time is up.
-        self.task: asyncio.Task[Any] | None = None
-        self._seconds = seconds
-        self._timer: asyncio.TimerHandle | None = None
-        self._cancelled: asyncio.Task[Any] | None = None
+    __slots__ = ("_has_cancelled", "_task", "_timer")
 
-    def begin(self) -> None:
-        """Let the time run, until `end`."""
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._cancel)
+    def __init__(self, task: asyncio.Task[None], seconds: float) -> None:
+        self._task = task
+        self._has_cancelled = False
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._cancel)
 
     def _cancel(self) -> None:
-        self._cancelled = self.task
-        if self.task is not None:
-            self.task.cancel()
+        self._has_cancelled = True
+        self._task.cancel()
 
     def end(self) -> bool:
-        """Go on for as long as it takes; return whether the time was up, and only that."""
-        timer, self._timer = self._timer, None
-        if timer is None:
-            return False
-        timer.cancel()
-        cancelled, self._cancelled = self._cancelled, None
-        return cancelled is not None and not cancelled.uncancel()
+        """Let the task go on; return whether the time was up, and only that has cancelled it."""
+        self._timer.cancel()
+        return self._has_cancelled and not self._task.uncancel()
 
     def __repr__(self) -> str:
-        return f"<Patience {self._seconds:g} s {'running' if self._timer else 'endless'}>"
+        return f"<Patience {'lost' if self._has_cancelled else 'left'}>"

@@ -56,15 +56,15 @@ class CompletionStream(OwnedSocket):
 
     def _begin_receiving(self) -> asyncio.Task[bytes]:
         if self._receiving is None:
-            self._receiving = self._loop.create_task(self._receive())
+            self._receiving = self._io_loop.loop.create_task(self._receive())
         return self._receiving
 
     async def _receive(self) -> bytes:
         try:
-            data = await self._loop.sock_recv(self.sock, self._read_bytes)
+            data = await self._io_loop.loop.sock_recv(self.sock, self._read_bytes)
         finally:
             if not self._is_reading:
-                self._loop.call_soon(self._report_idle_input)
+                self._io_loop.loop.call_soon(self._report_idle_input)
         if len(data) == self._read_bytes:
             self._read_bytes = READ_BYTES
         elif len(data) < FIRST_READ_BYTES:
@@ -73,7 +73,7 @@ class CompletionStream(OwnedSocket):
 
     async def _wait_for(self, operation: asyncio.Task[bytes] | asyncio.Task[None]) -> None:
         """Wait for an operation that stays under way when this wait ends early."""
-        waiter: asyncio.Future[object] = self._loop.create_future()
+        waiter: asyncio.Future[object] = self._io_loop.loop.create_future()
 
         def wake(_: object) -> None:
             if not waiter.done():
@@ -98,7 +98,9 @@ class CompletionStream(OwnedSocket):
             await self._send_rest(memoryview(data)[sent:])
 
     async def _send_rest(self, data: memoryview) -> None:
-        sending = self._sending = self._loop.create_task(self._loop.sock_sendall(self.sock, data))
+        sending = self._sending = self._io_loop.loop.create_task(
+            self._io_loop.loop.sock_sendall(self.sock, data)
+        )
         try:
             await self._wait_for(sending)
         except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
@@ -19,7 +20,6 @@ from px.net.refusals import Refusals
 from px.net.service import Service
 from px.net.session import Session
 from px.net.socket_stream import open_stream
-from px.net.stream import Stream
 
 #: How long to wait for descriptors to become free before accepting again.
 EXHAUSTED_SECONDS = 0.1
@@ -50,8 +50,8 @@ class Listener:
         self._refusals = refusals
         self._io_loop: IoLoop = service.io_loop
         self._counters = service.counters
-        self._sessions: dict[asyncio.Task[None], Session] = {}
-        self._streams: dict[asyncio.Task[None], Stream] = {}
+        self._sessions: set[Session] = set()
+        self._all_left = asyncio.Event()
         self._names = count(1)
         self._accepting: list[asyncio.Task[None]] = []
 
@@ -79,18 +79,16 @@ class Listener:
 
     def _begin(self, sock: socket.socket, host: str, port: int) -> None:
         stream = open_stream(sock, self._io_loop, f"{host}:{port}")
-        session = Session(stream, self._service, f"c{next(self._names)}")
-        task = asyncio.create_task(session.run())
-        self._sessions[task] = session
-        self._streams[task] = stream
+        session = Session(stream, self._service, f"c{next(self._names)}", self._forget)
+        self._sessions.add(session)
         self._counters.connections += 1
-        task.add_done_callback(self._forget)
+        session.begin()
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        del self._sessions[task]
-        self._counters.add_traffic(self._streams.pop(task))
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _LOGGER.error("a session failed, which is a fault of Px", exc_info=error)
+    def _forget(self, session: Session) -> None:
+        self._sessions.discard(session)
+        self._counters.add_traffic(session.client)
+        if not self._sessions:
+            self._all_left.set()
 
     @property
     def open_connections(self) -> int:
@@ -100,13 +98,13 @@ class Listener:
     @property
     def open_tunnels(self) -> int:
         """How many of them are tunnels."""
-        return sum(session.is_tunnel for session in self._sessions.values())
+        return sum(session.tunnel is not None for session in self._sessions)
 
     def count(self) -> Counters:
         """Return the counters as they stand, connections that are open included."""
         counters = replace(self._counters)
-        for stream in self._streams.values():
-            counters.add_traffic(stream)
+        for session in self._sessions:
+            counters.add_traffic(session.client)
         return counters
 
     async def stop(self, drain_seconds: float | None = DRAIN_SECONDS) -> None:
@@ -123,14 +121,19 @@ class Listener:
         for sock in self._sockets:
             sock.close()
         self._refusals.close()
-        for session in self._sessions.values():
+        for session in list(self._sessions):
             session.end()
-        if self._sessions:
-            await asyncio.wait(list(self._sessions), timeout=drain_seconds)
-        left = list(self._sessions)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await self._wait_left(drain_seconds)
+        for session in list(self._sessions):
+            session.cut()
+        await self._wait_left(None)
+
+    async def _wait_left(self, seconds: float | None) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._sessions:
+                    self._all_left.clear()
+                    await self._all_left.wait()
 
     def __repr__(self) -> str:
         return f"<Listener sockets={len(self._sockets)} sessions={len(self._sessions)}>"

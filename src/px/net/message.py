@@ -20,6 +20,8 @@ Dial = Callable[[Hop], Awaitable[Connection]]
 OnInterim = Callable[[ResponseHead], Awaitable[None]]
 
 LOGIN_REQUIRED = 407
+#: How long the end of a request's body may come after the end of its answer.
+LATE_UPLOAD_SECONDS = 1.0
 #: 1xx before the final answer; a few are common, a flood keeps everybody busy.
 MAX_INTERIMS = 64
 
@@ -70,6 +72,24 @@ class Answer:
     upload: asyncio.Task[None] | None = None
     is_through: bool = False
     is_body_held: bool = False
+
+    async def finish_upload(self, request: Request) -> bool:
+        """The answer is through; return whether the request's body is, too."""
+        if self.upload is not None:
+            timeout = LATE_UPLOAD_SECONDS if request.body.is_complete else 0
+            await asyncio.wait([self.upload], timeout=timeout)
+        return request.body.is_complete
+
+    async def end_upload(self) -> bool:
+        """End what is left of the upload; return whether nothing was, and the hop has got all of it."""
+        upload = self.upload
+        if upload is None:
+            return True
+        is_done = upload.done()
+        if not is_done:
+            upload.cancel()
+            await asyncio.wait([upload])
+        return is_done and not upload.cancelled() and upload.exception() is None
 
     def opens_tunnel(self, method: bytes) -> bool:
         """Whether no message but a tunnel follows; `method` is the request's."""

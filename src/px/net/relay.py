@@ -1,6 +1,6 @@
 """Carries bytes from one stream to another without keeping them.
 
-A `_Direction` receives into the loop's one buffer and sends from there at once; only what the sink does
+A `Direction` receives into the loop's one buffer and sends from there at once; only what the sink does
 not take is kept, and then nothing more is received until that is gone. So a stalled peer costs at most
 one buffer, and two streams with nothing to say cost nothing.
 """
@@ -8,8 +8,8 @@ one buffer, and two streams with nothing to say cost nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar
+from collections.abc import Awaitable, Sequence
+from typing import Protocol, TypeVar
 
 from px.net.io_loop import NEVER, IoLoop
 from px.net.socket_stream import SocketStream
@@ -21,6 +21,8 @@ _Result = TypeVar("_Result")
 RECEIVES_A_WAKE_UP = 4
 #: A receive that brings less has emptied the socket: no need to ask again now.
 FULL_RECEIVE_BYTES = 64 * 1024
+
+_NOTHING = memoryview(b"")
 
 
 class BrokenStreamError(OSError):
@@ -37,23 +39,25 @@ class BrokenStreamError(OSError):
         self.error = error
 
 
-class RelayedBytes(NamedTuple):
-    """Bytes carried by a tunnel, a direction each."""
+class _Expirable(Protocol):
+    """A direction, or a stream that somebody waits for."""
 
-    from_first: int
-    from_second: int
+    def expire(self) -> None:
+        """Nothing moved for too long."""
 
 
 class Activity:
-    """How long two streams may be silent together."""
+    """How long two streams may be silent together, and what becomes of the directions between them."""
 
-    __slots__ = ("_expire", "_now", "_seconds", "deadline")
+    __slots__ = ("_ended", "_now", "_seconds", "deadline", "waiting")
 
     def __init__(self, io_loop: IoLoop, idle_seconds: float) -> None:
         self._now = io_loop.now
         self._seconds = idle_seconds
-        self._expire: list[Callable[[], None]] = []
+        #: What is told when nothing moved for too long.
+        self.waiting: Sequence[_Expirable] = ()
         self.deadline = NEVER
+        self._ended: asyncio.Future[None] | None = None
         self.touch()
 
     def touch(self) -> None:
@@ -66,27 +70,53 @@ class Activity:
         self._seconds = idle_seconds
         self.touch()
 
-    def on_expiry(self, expire: Callable[[], None]) -> None:
-        """Have something called when nothing moved for too long."""
-        self._expire.append(expire)
-
     def expire(self) -> None:
         """Nothing moved for too long."""
-        for expire in self._expire:
-            expire()
+        for each in self.waiting:
+            each.expire()
+
+    async def run(self, direction: Direction) -> None:
+        """Have one direction carry until it ends."""
+        self.waiting = (direction,)
+        self._ended = asyncio.get_running_loop().create_future()
+        try:
+            direction.start()
+            await self._ended
+        finally:
+            self._ended = None
+            direction.stop()
+
+    def end_direction(self, error: BaseException | None) -> None:
+        """A direction has ended, by its source's end if there is no error."""
+        ended = self._ended
+        if ended is None or ended.done():  # whoever waited for it was cancelled
+            return
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
 
 
-class _Direction:
-    """Source to sink between two sockets, by callbacks. `done` ends with the source, or the limit."""
+class Direction:
+    """Source to sink between two sockets, by callbacks; it ends with the source, or the limit.
+
+    Args:
+        source: Where bytes come from.
+        sink: Where they go.
+        io_loop: Of both.
+        activity: Touched whenever something moves, and told of the end, unless that was a `stop`.
+        limit: Most bytes that are carried; None: all.
+        passes_end: Whether the sink gets an end when the source has ended.
+    """
 
     __slots__ = (
         "_activity",
         "_buffer",
+        "_is_over",
         "_left",
         "_passes_end",
         "_remaining",
         "count",
-        "done",
         "sink",
         "source",
     )
@@ -104,13 +134,12 @@ class _Direction:
         self.source = source
         self.sink = sink
         self.count = 0
-        self.done: asyncio.Future[None] = io_loop.loop.create_future()
         self._activity = activity
         self._buffer = io_loop.receive_buffer
+        self._is_over = False
         self._remaining = limit
         self._passes_end = passes_end
-        self._left = memoryview(b"")
-        activity.on_expiry(self._expire)
+        self._left = _NOTHING
 
     def start(self) -> None:
         """Carry what was already read, then whatever comes."""
@@ -118,16 +147,17 @@ class _Direction:
         if self._remaining is not None and len(early) > self._remaining:
             self.source.unread(early[self._remaining :])
             early = early[: self._remaining]
-        self.source.divert(self._forward)
+        self.source.divert(self)
         if early:
             self._send(memoryview(early))
         elif self._remaining == 0:
             self._finish()
 
-    def _forward(self) -> None:
+    def forward(self) -> None:
+        """The source can be read from."""
         for _ in range(RECEIVES_A_WAKE_UP):
             count = self._receive()
-            if count < FULL_RECEIVE_BYTES or self._left or self.done.done():
+            if count < FULL_RECEIVE_BYTES or self._left or self._is_over:
                 return
 
     def _receive(self) -> int:
@@ -140,7 +170,7 @@ class _Direction:
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
-            self.fail(self.source, error)
+            self._fail(self.source, error)
             return 0
         if not count:
             self._finish()
@@ -157,7 +187,7 @@ class _Direction:
         try:
             sent = self.sink.write_now(data)
         except OSError as error:
-            self.fail(self.sink, error)
+            self._fail(self.sink, error)
             return
         if sent < len(data):
             self._left = memoryview(bytes(data[sent:]))
@@ -170,39 +200,44 @@ class _Direction:
         try:
             sent = self.sink.write_now(self._left)
         except OSError as error:
-            self.fail(self.sink, error)
+            self._fail(self.sink, error)
             return
         self._activity.touch()
         self._left = self._left[sent:]
         if self._left:
             return
         self.sink.on_writable(None)
+        self._left = _NOTHING
         if self._remaining == 0:
             self._finish()
         else:
             self.source.resume()
 
     def _finish(self) -> None:
-        self.stop()
         if self._passes_end:
             self.sink.shut_down_writing()
-        if not self.done.done():
-            self.done.set_result(None)
+        self._end(None)
 
-    def _expire(self) -> None:
-        self.fail(self.source, TimeoutError("nothing moved past the idle timeout"))
+    def expire(self) -> None:
+        """Nothing moved for too long."""
+        self._fail(self.source, TimeoutError("nothing moved past the idle timeout"))
 
-    def fail(self, stream: Stream, error: OSError) -> None:
-        """End with an error, unless it has ended."""
-        self.stop()
-        if not self.done.done():
-            self.done.set_exception(BrokenStreamError(stream, error))
+    def _fail(self, stream: Stream, error: OSError) -> None:
+        self._end(BrokenStreamError(stream, error))
+
+    def _end(self, error: BrokenStreamError | None) -> None:
+        if not self._is_over:
+            self.stop()
+            self._activity.end_direction(error)
 
     def stop(self) -> None:
         """Touch the streams no more."""
+        if self._is_over:
+            return
+        self._is_over = True
         self.source.divert(None)
         if self._left:
-            self._left = memoryview(b"")
+            self._left = _NOTHING
             self.sink.on_writable(None)
 
 
@@ -218,54 +253,18 @@ async def copy(
     io_loop.watch(activity)
     try:
         if isinstance(source, SocketStream) and isinstance(sink, SocketStream):
-            return await _carry(_Direction(source, sink, io_loop, activity, limit=limit))
-        return await _carry_by_reads(source, sink, activity, limit)
+            direction = Direction(source, sink, io_loop, activity, limit=limit)
+            await activity.run(direction)
+            return direction.count
+        activity.waiting = (source, sink)
+        return await carry_by_reads(source, sink, activity, limit)
     finally:
+        activity.waiting = ()
         io_loop.unwatch(activity)
 
 
-async def relay(first: Stream, second: Stream, io_loop: IoLoop, idle_seconds: float) -> RelayedBytes:
-    """Carry bytes both ways until both directions have ended; an end is passed on as an end.
-
-    Raises:
-        BrokenStreamError: A side broke, or both were silent for `idle_seconds` (0: for ever).
-    """
-    activity = Activity(io_loop, idle_seconds)
-    first.deadline = second.deadline = NEVER
-    io_loop.watch(activity)
-    both = [
-        asyncio.create_task(_carry_to_end(first, second, io_loop, activity)),
-        asyncio.create_task(_carry_to_end(second, first, io_loop, activity)),
-    ]
-    try:
-        return RelayedBytes(*await asyncio.gather(*both))
-    finally:
-        for direction in both:
-            direction.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
-        io_loop.unwatch(activity)
-
-
-async def _carry(direction: _Direction) -> int:
-    try:
-        direction.start()
-        await direction.done
-    finally:
-        direction.stop()
-    return direction.count
-
-
-async def _carry_to_end(source: Stream, sink: Stream, io_loop: IoLoop, activity: Activity) -> int:
-    if isinstance(source, SocketStream) and isinstance(sink, SocketStream):
-        return await _carry(_Direction(source, sink, io_loop, activity, passes_end=True))
-    count = await _carry_by_reads(source, sink, activity, None)
-    await sink.write_eof()
-    return count
-
-
-async def _carry_by_reads(source: Stream, sink: Stream, activity: Activity, limit: int | None) -> int:
-    activity.on_expiry(source.expire)
-    activity.on_expiry(sink.expire)
+async def carry_by_reads(source: Stream, sink: Stream, activity: Activity, limit: int | None) -> int:
+    """As `copy`, between any streams, of which one may be no plain socket."""
     count = 0
     while limit is None or count < limit:
         data = await _attributed(source, source.read())

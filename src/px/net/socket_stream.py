@@ -9,22 +9,30 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import Protocol
 
 from px.net.completion_stream import CompletionStream
 from px.net.io_loop import IoLoop
 from px.net.stream import READ_BYTES, OwnedSocket, closed_here, timed_out
 
 
+class Forwarder(Protocol):
+    """Takes what comes in place of a reader."""
+
+    def forward(self) -> None:
+        """The socket is readable."""
+
+
 class SocketStream(OwnedSocket):
     """A stream on a loop that watches descriptors."""
 
-    __slots__ = ("_fd", "_is_registered", "_on_readable", "_reading", "_writing")
+    __slots__ = ("_diverted", "_fd", "_is_registered", "_reading", "_writing")
 
     def __init__(self, sock: socket.socket, io_loop: IoLoop, peer: str = "") -> None:
         super().__init__(sock, io_loop, peer)
         self._fd = sock.fileno()
         self._is_registered = False
-        self._on_readable: Callable[[], None] = self._receive
+        self._diverted: Forwarder | None = None
         self._reading: asyncio.Future[bytes] | None = None
         self._writing: asyncio.Future[None] | None = None
         io_loop.watch(self)
@@ -37,7 +45,7 @@ class SocketStream(OwnedSocket):
             return b""
         if self.is_closed:
             raise closed_here()
-        waiter: asyncio.Future[bytes] = self._loop.create_future()
+        waiter: asyncio.Future[bytes] = self._io_loop.loop.create_future()
         self._reading = waiter
         if not self._is_registered:
             self._register()
@@ -51,16 +59,19 @@ class SocketStream(OwnedSocket):
             self._reading = None
 
     def _register(self) -> None:
-        self._loop.add_reader(self._fd, self._readable)
+        self._io_loop.loop.add_reader(self._fd, self._readable)
         self._is_registered = True
 
     def _unregister(self) -> None:
         if self._is_registered:
-            self._loop.remove_reader(self._fd)
+            self._io_loop.loop.remove_reader(self._fd)
             self._is_registered = False
 
     def _readable(self) -> None:
-        self._on_readable()
+        if self._diverted is None:
+            self._receive()
+        else:
+            self._diverted.forward()
 
     def _receive(self) -> None:
         waiter = self._reading
@@ -96,14 +107,14 @@ class SocketStream(OwnedSocket):
     async def _wait_writable(self) -> None:
         if self.is_closed:
             raise closed_here()
-        waiter = self._writing = self._loop.create_future()
-        self._loop.add_writer(self._fd, self._wake_writer)
+        waiter = self._writing = self._io_loop.loop.create_future()
+        self._io_loop.loop.add_writer(self._fd, self._wake_writer)
         try:
             await waiter
         finally:
             self._writing = None
             if not self.is_closed:
-                self._loop.remove_writer(self._fd)
+                self._io_loop.loop.remove_writer(self._fd)
 
     def _wake_writer(self) -> None:
         if self._writing is not None and not self._writing.done():
@@ -142,15 +153,18 @@ class SocketStream(OwnedSocket):
         self.received_bytes += len(data)
         return data
 
-    def divert(self, on_readable: Callable[[], None] | None) -> None:
-        """Have a callback called whenever the socket is readable, in place of reads; None ends that.
+    def divert(self, forwarder: Forwarder | None) -> None:
+        """Have somebody told whenever the socket is readable, in place of reads; None ends that.
 
-        The callback receives from `sock` itself. `pause` and `resume` stop and go on.
+        That one receives from `sock` itself. `pause` and `resume` stop and go on.
         """
-        self._on_readable = on_readable or self._receive
-        if on_readable is None:
+        self._diverted = forwarder
+        if forwarder is None:
             self._unregister()
+            if not self.is_closed:
+                self._io_loop.watch(self)
         else:
+            self._io_loop.unwatch(self)  # nobody waits for this stream now
             self.resume()
 
     def pause(self) -> None:
@@ -167,9 +181,9 @@ class SocketStream(OwnedSocket):
         if self.is_closed:
             return
         if callback is None:
-            self._loop.remove_writer(self._fd)
+            self._io_loop.loop.remove_writer(self._fd)
         else:
-            self._loop.add_writer(self._fd, callback)
+            self._io_loop.loop.add_writer(self._fd, callback)
 
     def expire(self) -> None:
         """The deadline passed: whoever waits gets a TimeoutError."""
@@ -183,9 +197,9 @@ class SocketStream(OwnedSocket):
             return
         self.is_closed = True
         self._unregister()
-        self._loop.remove_writer(self._fd)
+        self._io_loop.loop.remove_writer(self._fd)
         self._io_loop.unwatch(self)
-        self.on_idle_input = None
+        self.on_idle_input = self._diverted = None
         self.sock.close()
         for waiter in (self._reading, self._writing):
             if waiter is not None and not waiter.done():

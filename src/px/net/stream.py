@@ -98,7 +98,6 @@ class OwnedSocket:
         "__weakref__",
         "_ended",
         "_io_loop",
-        "_loop",
         "_unread",
         "deadline",
         "is_closed",
@@ -121,7 +120,6 @@ class OwnedSocket:
         self.received_bytes = 0
         self.sent_bytes = 0
         self._io_loop = io_loop
-        self._loop = io_loop.loop
         self._unread = b""
         self._ended = False
 

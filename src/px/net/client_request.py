@@ -1,13 +1,18 @@
-"""Requests that end at Px: it answers them itself, or they must not go on."""
+"""What becomes of a client's request: it goes on, or it ends here, answered by Px itself."""
 
 from __future__ import annotations
 
+from px.core.connection_login import carries_connection_login
 from px.core.errors import BadRequestError, LoopError
 from px.core.framing import FramingKind
 from px.core.head import RequestHead
+from px.core.journey import Journey
 from px.core.own_answer import format_options, format_trace, max_forwards
 from px.core.target import TargetForm
+from px.net.message import Request
+from px.net.request_body import RequestBody
 from px.net.service import Service
+from px.net.stream import Stream
 
 _TO_PX_ITSELF = (TargetForm.ORIGIN, TargetForm.ASTERISK)
 _COUNT_HOPS = (b"TRACE", b"OPTIONS")  # RFC 9110 7.6.2
@@ -45,8 +50,26 @@ def _format_options(_: RequestHead, *, keep_alive: bool) -> bytes:
     return format_options(keep_alive=keep_alive)
 
 
-def fields_to_set(head: RequestHead, service: Service) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the fields in which Px changes what a client said."""
+def make_request(head: RequestHead, client: Stream, service: Service, journey: Journey | None) -> Request:
+    """Return a request that goes on.
+
+    Args:
+        head: As the client sent it.
+        client: Its body comes over.
+        service: Knows what Px changes in it.
+        journey: Told what happens to it.
+    """
+    return Request(
+        head,
+        RequestBody(client, head.framing, service.io_loop),
+        service.format_via(head.minor_version),
+        _fields_to_set(head, service),
+        carries_connection_login(head),
+        journey,
+    )
+
+
+def _fields_to_set(head: RequestHead, service: Service) -> tuple[tuple[bytes, bytes], ...]:
     if head.method not in _COUNT_HOPS:
         return service.set_fields
     forwards = max_forwards(head)
