@@ -12,6 +12,7 @@ import pytest
 
 from tests.corpnet.network import CorporateNetwork
 from tests.corpnet.ports import reserved_ports
+from tests.net.silent import Silent
 from tests.px_process import PxProcess
 
 from . import exchanges
@@ -24,11 +25,11 @@ _DEADLINE_SECONDS = 15.0
 
 @contextmanager
 def _px(
-    network: CorporateNetwork, directory: Path, *ports: int, socktimeout: float = 2
+    network: CorporateNetwork, directory: Path, *upstreams: int | str, socktimeout: float = 2
 ) -> Iterator[PxProcess]:
-    """Give a Px whose upstreams listen at these ports and ask bob to log in by NTLM."""
+    """Give a Px whose upstreams listen at these ports, or are called so, and ask bob to log in by NTLM."""
     bob = network.ad.bob
-    proxies = ",".join(f"127.0.0.1:{port}" for port in ports)
+    proxies = ",".join(each if isinstance(each, str) else f"127.0.0.1:{each}" for each in upstreams)
     options = (f"--username=ADTEST\\{bob.name}", f"--socktimeout={socktimeout}", "--verbose")
     environment = {"PX_PASSWORD": bob.password}
     with PxProcess(directory, f"--proxy={proxies}", *options, environment=environment) as px:
@@ -57,6 +58,22 @@ def test_a_dead_upstream_is_passed_over(
         with Client(px.port) as client:
             exchange.run(client, network)
         _get(px, network)
+
+
+@pytest.mark.shows("--proxy")
+def test_a_black_hole_is_passed_over_long_before_its_timeout(
+    network: CorporateNetwork, tmp_path: Path
+) -> None:
+    with (
+        Silent() as hole,
+        _px(network, tmp_path, hole.authority, network.ntlm.port, socktimeout=12) as px,
+    ):
+        started = time.monotonic()
+        with Client(px.port) as client:
+            exchanges.open_tunnel(client, network)
+        _get(px, network)
+        assert 0.9 < time.monotonic() - started < 6
+        assert f"http://{hole.authority} does not answer yet" in px.output
 
 
 @pytest.mark.shows("--proxy")
