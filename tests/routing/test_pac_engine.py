@@ -276,7 +276,7 @@ async def test_an_error_inside_a_function_of_pxs_own_names_the_line_that_called_
         ("return 'nonsense'", "its answer 'nonsense' names no proxy that can be used"),
         ("return 'x'.repeat(1e6)", "its answer is too long"),
         ("throw 'a text'", "failed: a text"),
-        ("throw null", "failed: null"),
+        ("throw undefined", "failed: undefined"),
         ("nosuch()", "ReferenceError: nosuch is not defined"),
         ("return FindProxyForURL(url, host) + 1", "Maximum call stack size exceeded"),
     ],

@@ -11,13 +11,16 @@
 (function (world) {
     "use strict";
 
-    const { parse, stringify } = JSON;
+    // A script may put its own in the place of these.
+    const { Array, Error, InternalError, Map, Number, Object, RegExp, Set, String, Symbol, parseInt } = world;
+    const { parse, stringify } = world.JSON;
     const MAX_ANSWER_CHARS = 32768;
     const MAX_REASON_CHARS = 500;
     const MAX_ALERTS = 20;
     const MAX_MISSING = 100;
-    const MAX_MATCHERS = 20000;
+    const MAX_KEPT = 20000;
     const MISSING = new Error("a name that is being looked up");
+    const OUT_OF_MEMORY = '{"error":"InternalError: out of memory","stack":""}';
     const UNTELLABLE = '{"error":"an exception that cannot be told","stack":""}';
 
     let findProxy = null;
@@ -64,16 +67,30 @@
         return parseIPv4(text) || parseIPv6(text);
     }
 
+    // IPv4 addresses as numbers: a script of a thousand rules asks for the same ones again and again.
+    const numbers = new Map(); // text -> its number, null: no address
+
+    function toNumber(text) {
+        let number = numbers.get(text);
+        if (number === undefined) {
+            if (numbers.size >= MAX_KEPT) numbers.clear();
+            const bytes = parseIPv4(text);
+            number = bytes === null ? null : bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
+            numbers.set(text, number);
+        }
+        return number;
+    }
+
     function isIPv4(text) {
-        return parseIPv4(text) !== null;
+        return toNumber(text) !== null;
     }
 
     // All addresses of a host, none where it has none.
     function lookUp(host) {
-        if (typeof host !== "string" || host === "") return [];
-        if (parseAddress(host)) return [host];
         const addresses = names.get(host);
         if (addresses !== undefined) return addresses;
+        if (typeof host !== "string" || host === "") return [];
+        if (isIPv4(host) || parseIPv6(host)) return [host];
         if (missing.length < MAX_MISSING && !missing.includes(host)) missing.push(host);
         throw MISSING;
     }
@@ -104,7 +121,7 @@
     world.shExpMatch = function shExpMatch(text, pattern) {
         let matcher = matchers.get(pattern);
         if (matcher === undefined) {
-            if (matchers.size >= MAX_MATCHERS) matchers.clear();
+            if (matchers.size >= MAX_KEPT) matchers.clear();
             matcher = makeMatcher(String(pattern));
             matchers.set(pattern, matcher);
         }
@@ -153,10 +170,11 @@
     };
 
     world.isInNet = function isInNet(host, pattern, mask) {
-        const [network, bits] = [parseIPv4(pattern), parseIPv4(mask)];
-        if (!network || !bits) return false;
-        const address = parseIPv4(findIPv4(host));
-        return address !== null && address.every((byte, i) => (byte & bits[i]) === (network[i] & bits[i]));
+        const network = toNumber(pattern);
+        const bits = toNumber(mask);
+        if (network === null || bits === null) return false;
+        const found = findIPv4(host);
+        return found !== null && (toNumber(found) & bits) === (network & bits);
     };
 
     world.convert_addr = function convert_addr(address) {
@@ -305,7 +323,8 @@
     }
 
     function report(error) {
-        const stack = typeof error === "object" && error !== null ? String(error.stack) : "";
+        if (error === null) return OUT_OF_MEMORY; // what is thrown where there is none for an error
+        const stack = typeof error === "object" ? String(error.stack) : "";
         return stringify({ error: String(error).slice(0, MAX_REASON_CHARS), stack: stack.slice(0, 5000) });
     }
 

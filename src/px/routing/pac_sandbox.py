@@ -144,12 +144,12 @@ def _load(script: str) -> Callable[[str], str]:
     import quickjs  # type: ignore[import-untyped]  # noqa: PLC0415 - 20 ms that only a PAC script needs
 
     context = quickjs.Context()
-    context.set_memory_limit(MAX_MEMORY_BYTES)
     context.set_max_stack_size(MAX_STACK_BYTES)
     own = files("px.routing").joinpath("pac.js").read_text(encoding="utf-8")
     context.eval("\n" * (_OWN_FIRST_LINE - 1) + own)
     load, find = context.get("px_load"), context.get("px_find")
     context.eval("delete globalThis.px_load; delete globalThis.px_find")
+    context.set_memory_limit(MAX_MEMORY_BYTES)
     context.set_time_limit(LOAD_CPU_SECONDS)
     _run(load, json.dumps(script), LOAD_CPU_SECONDS)
     context.set_time_limit(CALL_CPU_SECONDS)
@@ -179,7 +179,7 @@ def _to_error(text: str, stack: str, cpu_seconds: float) -> ScriptError:
     line = _find_line(stack)
     if reason == "InternalError: interrupted":
         return ScriptError(f"it took more than {cpu_seconds:g} s of processor time", line, is_limit=True)
-    if reason == _OUT_OF_MEMORY:
+    if reason.endswith(": out of memory"):
         return ScriptError(f"it took more than {MAX_MEMORY_BYTES >> 20} MB of memory", line, is_limit=True)
     return ScriptError(reason or "it threw an exception without a text", line)
 
