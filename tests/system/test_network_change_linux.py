@@ -37,10 +37,10 @@ async def main():
         print("changed", flush=True)
 asyncio.run(main())
 """
-#: Until the links have addresses of their own that are in use: Linux makes these by itself, a second later.
-_UNTIL_SETTLED = """
+#: Linux makes a link an address of its own, and takes it into use a second later: not while a test counts.
+_SETTLE = """
 for link in guest stranger; do
-  until ip -6 -o address show dev $link scope link -tentative | grep -q .; do sleep 0.05; done
+  ip link set dev $link addrgenmode none && ip -6 address flush dev $link scope link || exit
 done
 """
 
@@ -86,7 +86,7 @@ def watch() -> Iterator[Watch]:
     skip_without_namespaces()
     source = str(Path(px.__file__).parent.parent)
     with SmallNetwork() as network:
-        network.host.run("sh", "-c", _UNTIL_SETTLED)
+        network.host.run("sh", "-c", _SETTLE)
         command = [*network.host.prefix, sys.executable, "-c", _WATCH, source]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             alarm = threading.Timer(_SECONDS, process.kill)

@@ -137,10 +137,19 @@ def test_a_broken_entry_is_left_out_and_named_once(caplog: pytest.LogCaptureFixt
     assert "'10.1.2.0/99'" in messages[2]
 
 
-def test_a_warning_holds_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    new = draft("the place of a secret")
-    new.add_upstream("http", "http://alice:hunter2@proxy:99999", "entry")
-    new.set_pac("http://alice:hunter2@proxy:99999/", "script")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://alice:hunter2@proxy:99999",
+        "http://alice:hunter2",
+        "alice:hunter2",
+        "http://alice:hunter2/x@proxy:99999",
+    ],
+)
+def test_a_warning_holds_no_secret(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    new = draft(f"the place of the secret {len(text)}")
+    new.add_upstream("http", text, "entry")
+    new.set_pac(f"http://{text.removeprefix('http://')}", "script")
     assert not new.finish()
     assert len(caplog.records) == 2
     assert "hunter2" not in caplog.text

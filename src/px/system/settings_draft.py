@@ -54,8 +54,8 @@ class SettingsDraft:
         try:
             url = urlsplit(location.strip())
             host, port = url.hostname, url.port or DEFAULT_PORTS.get(url.scheme, 0)
-        except ValueError as error:
-            self.skip(entry, str(error))
+        except ValueError:  # its text may hold a password
+            self.skip(entry, "not a valid URL")
             return
         if host and self._is_px_itself(host, port):
             _LOGGER.debug("%s: %s is Px itself, left out", self._source, entry)
@@ -71,10 +71,12 @@ class SettingsDraft:
             entry: How the place calls this entry; it holds no secret.
             default: Scheme of an upstream where none is written.
         """
+        upstream = _respell(text.strip(), default)
         try:
-            found = parse_upstreams(_respell(text.strip(), default))
+            found = parse_upstreams(upstream)
         except ValueError as error:
-            self.skip(entry, str(error))
+            # Not the text itself: in "http://alice:secret", where the @ is missing, it is a password.
+            self.skip(entry, str(error).replace(f"{upstream!r}: ", ""))
             return
         self._add(scheme, found, entry)
 
