@@ -7,11 +7,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from px.core.route import Direct, Route, Via, parse_upstreams
-from px.net import outbound, session
+from px.net import dial_race, outbound, session
+from px.net.connection import Connection, Hop
+from px.net.hop_dialer import HopDialer
+from px.net.stream import Stream
 from tests.net.running_px import RunningPx, as_user, connect, get, post, running_px
 from tests.net.silent import Silent
 from tests.scripted_upstream import (
@@ -21,6 +26,7 @@ from tests.scripted_upstream import (
     expect_ntlm,
     login_required,
     until,
+    verify_basic,
 )
 
 URL = b"http://origin.test/"
@@ -196,6 +202,64 @@ async def test_all_dead_is_a_502_within_two_timeouts() -> None:
                     head, body = await client.read_answer()
                 assert head.startswith(b"HTTP/1.1 502 ")
                 assert b"cannot be reached" in body
+
+
+async def test_a_failure_that_came_early_is_told_in_its_turn() -> None:
+    with Silent() as hole:
+        async with running_px(hole.authority, "127.0.0.1:1", socktimeout=0.6) as px:
+            with lasting(0.6, 5):
+                head, body = await px.get(URL)
+        assert head.startswith(b"HTTP/1.1 502 ")
+        assert b"127.0.0.1:1 cannot be reached: the connection was refused" in body
+
+
+async def test_another_connection_to_the_winner_is_no_race() -> None:
+    async def want_login(wire: Wire) -> None:
+        await wire.read_head()
+        await wire.send(login_required(b'Basic realm="x"', connection=b"close"))
+
+    async def let_in(wire: Wire) -> None:
+        verify_basic(await wire.read_head())
+        await wire.send(answer(200, b"hi"))
+
+    with Silent() as hole:
+        async with (
+            ScriptedUpstream(want_login, let_in) as good,
+            running_px(hole.authority, good, **as_user()) as px,
+        ):
+            with lasting(DELAY_SECONDS, TIMEOUT_SECONDS):
+                assert (await px.get(URL))[1] == b"hi"
+
+
+class Connects:
+    """Connects that stand when the test says so."""
+
+    def __init__(self) -> None:
+        self.standing = {name: asyncio.Event() for name in "ab"}
+        self.closed: list[str] = []
+
+    async def connect(self, hop: Hop) -> Connection:
+        await self.standing[hop.name].wait()
+        stream = SimpleNamespace(close=partial(self.closed.append, hop.name))
+        return Connection(cast("Stream", stream), hop)
+
+    async def reach(self, connection: Connection) -> Connection:
+        return connection
+
+
+async def test_of_two_that_stand_at_once_the_first_is_taken_and_the_other_closed() -> None:
+    first, second = map(Via, parse_upstreams("a,b"))
+    hops: dict[Route, Hop] = {first: Hop("a", "a", "a", 80), second: Hop("b", "b", "b", 80)}
+    connects = Connects()
+    race = dial_race.DialRace(cast("HopDialer", connects), hops.__getitem__, [first, second], 0.01)
+    assert race.take_route() == first
+    dialling = asyncio.create_task(race.dial(hops[first]))
+    await until(lambda: len(race._running) == 2)
+    for event in connects.standing.values():
+        event.set()
+    connection = await asyncio.wait_for(dialling, 5)
+    assert connection.hop.name == "a"
+    await until(lambda: connects.closed == ["b"])
 
 
 async def test_direct_waits_until_the_upstreams_have_failed() -> None:
