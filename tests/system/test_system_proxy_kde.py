@@ -141,6 +141,12 @@ def test_keys_have_options_and_values_variables(load: Load) -> None:
     assert shown(settings) == {"http": "http://proxy:8080"}
 
 
+def test_escapes_of_kconfig_are_undone(load: Load) -> None:
+    settings = load(group("ProxyType=2", r"Proxy Config Script=\shttp://intranet/a\\b;c\sd\s"))
+    assert settings is not None
+    assert settings.pac == r"http://intranet/a\b;c d"
+
+
 def test_the_own_file_comes_before_that_of_the_system(load: Load, tmp_path: Path) -> None:
     for name, port in (("near", 1), ("far", 2)):
         (tmp_path / name).mkdir()

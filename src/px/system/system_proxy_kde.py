@@ -32,6 +32,8 @@ _KEYS: Final = {
 }
 #: ``key[$e]``: what follows in brackets are a language, or options such as "expand variables".
 _ENTRY: Final = re.compile(r"(?P<key>[^=\[\]]+?)\s*(?:\[\$(?P<options>[a-z]+)\])?\s*=\s*(?P<value>.*)")
+_ESCAPES: Final = {"s": " ", "t": "\t", "n": "\n", "r": "\r", "\\": "\\"}
+_ESCAPE: Final = re.compile(r"\\([stnr\\])")
 _VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -70,7 +72,7 @@ def parse_kioslaverc(text: str, environ: Mapping[str, str]) -> dict[str, str]:
             value = found["value"]
             if "e" in (found["options"] or ""):
                 value = _VARIABLE.sub(lambda name: environ.get(name[1] or name[2], ""), value)
-            entries[found["key"]] = value
+            entries[found["key"]] = _ESCAPE.sub(lambda escape: _ESCAPES[escape[1]], value)
     return entries
 
 

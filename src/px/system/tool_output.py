@@ -10,7 +10,7 @@ from typing import Final
 from px.system.child_command import is_frozen
 
 #: These tools ask services that run already; one that takes longer will not answer.
-_TIMEOUT_SECONDS: Final = 5.0
+_TIMEOUT_SECONDS: Final = 3.0
 _LIBRARIES: Final = "LD_LIBRARY_PATH"
 
 _LOGGER: Final = logging.getLogger("px.system_proxy")
