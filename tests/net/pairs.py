@@ -35,11 +35,13 @@ def open_pair(io_loop: IoLoop, kind: StreamKind = KIND) -> tuple[SocketStream | 
 
 
 async def relay(first: Any, second: Any, io_loop: IoLoop, idle_seconds: float) -> None:
-    """Have a tunnel between two streams, until it ends; raise what broke it."""
+    """Have a tunnel between two streams until it ends, and close them then; raise what broke it."""
     ended = asyncio.get_running_loop().create_future()
 
     def end(error: BaseException | None) -> None:
         assert not ended.done()
+        first.close()
+        second.close()
         if error is None:
             ended.set_result(None)
         else:

@@ -127,10 +127,12 @@ class HostRules:
         """Whether a rule covers the address, on every port.
 
         Raises:
-            ValueError: `address` is a text, but not an IP address.
+            ValueError: `address` is a text, but not an IP address, and not everything matches.
         """
+        if self.matches_everything:
+            return True
         parsed = to_plain_address(ip_address(address) if isinstance(address, str) else address)
-        if self.matches_everything or (self.is_local_included and parsed.is_loopback):
+        if self.is_local_included and parsed.is_loopback:
             return True
         return int(parsed) in (self.ipv4 if parsed.version == 4 else self.ipv6)  # noqa: PLR2004
 

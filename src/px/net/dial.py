@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Sequence
 from typing import Final
 
 from px.core.errors import ExhaustedError, PxError, UnreachableError
 from px.net.completion_stream import CompletionStream
-from px.net.io_loop import IoLoop
+from px.net.io_loop import NEVER, IoLoop
 from px.net.resolver import Resolver
 from px.net.socket_stream import SocketStream, open_stream
 
@@ -18,6 +19,7 @@ from px.net.socket_stream import SocketStream, open_stream
 ATTEMPT_DELAY_SECONDS = 0.25
 #: This computer's own trouble: no descriptor, buffer or memory left.
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_UNDER_WAY = frozenset((errno.EINPROGRESS, errno.EINTR))
 
 #: What Windows says of an overlapped operation that failed (winerror.h); ``errno`` is EINVAL for each.
 _ERRNO_OF_WINERROR: Final = {
@@ -52,8 +54,12 @@ class Dialer:
         """
         addresses = await self._resolver.resolve(host)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                sock = await _race(interleave_families(addresses), port)
+            if len(addresses) == 1:
+                deadline = self._io_loop.now() + self._timeout_seconds
+                sock = await _connect(self._io_loop, addresses[0], port, deadline)
+            else:
+                async with asyncio.timeout(self._timeout_seconds):
+                    sock = await _race(self._io_loop, interleave_families(addresses), port)
         except TimeoutError:
             raise UnreachableError(
                 f"There was no answer within {self._timeout_seconds:g} s.",
@@ -79,17 +85,15 @@ def interleave_families(addresses: Sequence[str]) -> list[str]:
     return ordered
 
 
-async def _race(addresses: Sequence[str], port: int) -> socket.socket:
+async def _race(io_loop: IoLoop, addresses: Sequence[str], port: int) -> socket.socket:
     """Start a connect every so often, at once when one fails; the first that stands wins."""
-    if len(addresses) == 1:
-        return await _connect(addresses[0], port)
     waiting = list(addresses)
     running: set[asyncio.Task[socket.socket]] = set()
     failure: OSError = OSError("no address")
     try:
         while waiting or running:
             if waiting:
-                running.add(asyncio.create_task(_connect(waiting.pop(0), port)))
+                running.add(asyncio.create_task(_connect(io_loop, waiting.pop(0), port)))
             delay = ATTEMPT_DELAY_SECONDS if waiting else None
             done, running = await asyncio.wait(running, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -114,16 +118,61 @@ def _close_late(tasks: set[asyncio.Task[socket.socket]]) -> None:
             task.result().close()
 
 
-async def _connect(address: str, port: int) -> socket.socket:
+async def _connect(io_loop: IoLoop, address: str, port: int, deadline: float = NEVER) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+        if isinstance(io_loop.loop, asyncio.SelectorEventLoop):
+            await _Connect(io_loop, deadline).run(sock, (address, port))
+        else:
+            async with asyncio.timeout_at(None if deadline == NEVER else deadline):
+                await io_loop.loop.sock_connect(sock, (address, port))
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+class _Connect:
+    """A connect on a loop that watches descriptors; `loop.sock_connect` and a timeout cost thrice as much."""
+
+    def __init__(self, io_loop: IoLoop, deadline: float) -> None:
+        self.deadline = deadline
+        self._io_loop = io_loop
+        self._waiter: asyncio.Future[None] = io_loop.loop.create_future()
+
+    async def run(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+        """Return once it stands.
+
+        Raises:
+            OSError: It does not.
+        """
+        failure = sock.connect_ex(peer)
+        if failure in _UNDER_WAY:
+            await self._wait(sock)
+            failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failure:
+            raise OSError(failure, os.strerror(failure))
+
+    async def _wait(self, sock: socket.socket) -> None:
+        io_loop, number = self._io_loop, sock.fileno()
+        io_loop.loop.add_writer(number, self._wake)
+        io_loop.watch(self)
+        try:
+            await self._waiter
+        finally:
+            io_loop.unwatch(self)
+            io_loop.loop.remove_writer(number)
+
+    def _wake(self) -> None:
+        if not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if not self._waiter.done():
+            self._waiter.set_exception(TimeoutError())
 
 
 def _explain(error: OSError) -> PxError:

@@ -75,7 +75,6 @@ class Listener:
                     self._begin(sock, host, int(address[1]))
                 else:
                     self._refusals.refuse(sock, host)
-                await asyncio.sleep(0)  # a queue of them must not keep others waiting, nor other workers idle
 
     def _begin(self, sock: socket.socket, host: str, port: int) -> None:
         stream = open_stream(sock, self._io_loop, f"{host}:{port}")

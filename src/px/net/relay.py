@@ -86,7 +86,7 @@ class Activity:
             self._ended = None
             direction.stop()
 
-    def end_direction(self, error: BaseException | None) -> None:
+    def end_direction(self, direction: object, error: BaseException | None) -> None:  # noqa: ARG002 - see Tunnel
         """A direction has ended, by its source's end if there is no error."""
         ended = self._ended
         if ended is None or ended.done():  # whoever waited for it was cancelled
@@ -106,7 +106,6 @@ class Direction:
         io_loop: Of both.
         activity: Touched whenever something moves, and told of the end, unless that was a `stop`.
         limit: Most bytes that are carried; None: all.
-        passes_end: Whether the sink gets an end when the source has ended.
     """
 
     __slots__ = (
@@ -114,7 +113,6 @@ class Direction:
         "_buffer",
         "_is_over",
         "_left",
-        "_passes_end",
         "_remaining",
         "count",
         "sink",
@@ -129,7 +127,6 @@ class Direction:
         activity: Activity,
         *,
         limit: int | None = None,
-        passes_end: bool = False,
     ) -> None:
         self.source = source
         self.sink = sink
@@ -138,7 +135,6 @@ class Direction:
         self._buffer = io_loop.receive_buffer
         self._is_over = False
         self._remaining = limit
-        self._passes_end = passes_end
         self._left = _NOTHING
 
     def start(self) -> None:
@@ -151,7 +147,7 @@ class Direction:
         if early:
             self._send(memoryview(early))
         elif self._remaining == 0:
-            self._finish()
+            self._end(None)
 
     def forward(self) -> None:
         """The source can be read from."""
@@ -173,7 +169,7 @@ class Direction:
             self._fail(self.source, error)
             return 0
         if not count:
-            self._finish()
+            self._end(None)
             return 0
         self.source.received_bytes += count
         self._send(buffer[:count])
@@ -194,7 +190,7 @@ class Direction:
             self.source.pause()
             self.sink.on_writable(self._flush)
         elif self._remaining == 0:
-            self._finish()
+            self._end(None)
 
     def _flush(self) -> None:
         try:
@@ -209,14 +205,9 @@ class Direction:
         self.sink.on_writable(None)
         self._left = _NOTHING
         if self._remaining == 0:
-            self._finish()
+            self._end(None)
         else:
             self.source.resume()
-
-    def _finish(self) -> None:
-        if self._passes_end:
-            self.sink.shut_down_writing()
-        self._end(None)
 
     def expire(self) -> None:
         """Nothing moved for too long."""
@@ -228,7 +219,7 @@ class Direction:
     def _end(self, error: BrokenStreamError | None) -> None:
         if not self._is_over:
             self.stop()
-            self._activity.end_direction(error)
+            self._activity.end_direction(self, error)
 
     def stop(self) -> None:
         """Touch the streams no more."""

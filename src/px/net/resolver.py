@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -102,6 +103,7 @@ def _get_addresses(host: str) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+@lru_cache(maxsize=1024)  # asked for each connection, of few hosts
 def is_ip_address(host: str) -> bool:
     """Whether a host is written as an IPv4 or IPv6 address."""
     try:

@@ -26,12 +26,13 @@ class Forwarder(Protocol):
 class SocketStream(OwnedSocket):
     """A stream on a loop that watches descriptors."""
 
-    __slots__ = ("_diverted", "_fd", "_is_registered", "_reading", "_writing")
+    __slots__ = ("_diverted", "_fd", "_is_registered", "_is_writing", "_reading", "_writing")
 
     def __init__(self, sock: socket.socket, io_loop: IoLoop, peer: str = "") -> None:
         super().__init__(sock, io_loop, peer)
         self._fd = sock.fileno()
         self._is_registered = False
+        self._is_writing = False
         self._diverted: Forwarder | None = None
         self._reading: asyncio.Future[bytes] | None = None
         self._writing: asyncio.Future[None] | None = None
@@ -108,13 +109,12 @@ class SocketStream(OwnedSocket):
         if self.is_closed:
             raise closed_here()
         waiter = self._writing = self._io_loop.loop.create_future()
-        self._io_loop.loop.add_writer(self._fd, self._wake_writer)
+        self.on_writable(self._wake_writer)
         try:
             await waiter
         finally:
             self._writing = None
-            if not self.is_closed:
-                self._io_loop.loop.remove_writer(self._fd)
+            self.on_writable(None)
 
     def _wake_writer(self) -> None:
         if self._writing is not None and not self._writing.done():
@@ -180,10 +180,11 @@ class SocketStream(OwnedSocket):
         """Have a callback called whenever the socket takes bytes again; None ends that."""
         if self.is_closed:
             return
-        if callback is None:
-            self._io_loop.loop.remove_writer(self._fd)
-        else:
+        if callback is not None:
             self._io_loop.loop.add_writer(self._fd, callback)
+        elif self._is_writing:
+            self._io_loop.loop.remove_writer(self._fd)
+        self._is_writing = callback is not None
 
     def expire(self) -> None:
         """The deadline passed: whoever waits gets a TimeoutError."""
@@ -195,9 +196,9 @@ class SocketStream(OwnedSocket):
         """Close at once. See `Stream.close`."""
         if self.is_closed:
             return
-        self.is_closed = True
         self._unregister()
-        self._io_loop.loop.remove_writer(self._fd)
+        self.on_writable(None)
+        self.is_closed = True
         self._io_loop.unwatch(self)
         self.on_idle_input = self._diverted = None
         self.sock.close()

@@ -35,7 +35,7 @@ class _DirectionByReads:
 
     def _end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            self._activity.end_direction(task.exception())
+            self._activity.end_direction(self, task.exception())
 
     def expire(self) -> None:
         """Nothing moved for too long."""
@@ -80,13 +80,15 @@ class Tunnel(Activity):
 
     def _make_direction(self, source: Stream, sink: Stream) -> Direction | _DirectionByReads:
         if isinstance(source, SocketStream) and isinstance(sink, SocketStream):
-            return Direction(source, sink, self._io_loop, self, passes_end=True)
+            return Direction(source, sink, self._io_loop, self)
         return _DirectionByReads(source, sink, self)
 
-    def end_direction(self, error: BaseException | None) -> None:
-        """A direction has ended; see `Activity.end_direction`."""
+    def end_direction(self, direction: object, error: BaseException | None) -> None:
+        """See `Activity.end_direction`. The sink of the last one is closed, which is an end, too."""
         self._open -= 1
         if error is None and self._open:
+            if isinstance(direction, Direction):
+                direction.sink.shut_down_writing()
             return
         on_end = self._on_end
         self.stop()
