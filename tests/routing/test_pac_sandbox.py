@@ -17,7 +17,7 @@ from px.routing.pac_engine import PacScript
 from px.routing.pac_sandbox import Call, Outcome, Sandbox, ScriptError
 
 CALL = Call("http://a.test/", "a.test", ("10.0.0.1",))
-OUT_OF_TIME = r"more than 0\.2 s of processor time"
+OUT_OF_TIME = r"more than 0\.1 s of processor time"
 #: Ways of making everything that Python may ask of an exception an endless loop.
 TRAPS = """
     function loop() { for (;;); }
@@ -45,8 +45,8 @@ def call(body: str, before: str = "") -> Outcome:
 @pytest.fixture(autouse=True)
 def short_time(monkeypatch):
     """Time is the processor time of all threads here: others have none to spend."""
-    monkeypatch.setattr(pac_sandbox, "CALL_CPU_SECONDS", 0.2)
-    monkeypatch.setattr(pac_sandbox, "LOAD_CPU_SECONDS", 0.2)
+    monkeypatch.setattr(pac_sandbox, "CALL_CPU_SECONDS", 0.1)
+    monkeypatch.setattr(pac_sandbox, "LOAD_CPU_SECONDS", 0.1)
 
 
 # Time
