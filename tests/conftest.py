@@ -60,7 +60,7 @@ def _runs_px_under_wine(item: pytest.Item) -> bool:
 def no_px_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out."""
     for name in list(os.environ):
-        if name.startswith(("PX_", "SSL_CERT_")):
+        if name.startswith(("PX_", "SSL_CERT_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 

@@ -56,10 +56,10 @@ class Namespace:
         """Take an address from an interface."""
         self.run("ip", "address", "del", address, "dev", interface)
 
-    def fetch(self, url: str, *, proxy: str, source: str = "") -> tuple[int, str]:
+    def fetch(self, url: str, *, proxy: str, source: str = "", seconds: float = 10) -> tuple[int, str]:
         """Get a URL by curl; return the status, 0 for none, and the text of the answer."""
         by = ["--interface", source] if source else []
-        command = ["curl", "-sg", "-m10", *by, "-x", proxy, "-w", r"\n%{http_code}", url]
+        command = ["curl", "-sg", f"-m{seconds:g}", *by, "-x", proxy, "-w", r"\n%{http_code}", url]
         done = subprocess.run(
             [*self.prefix, *command], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
         )

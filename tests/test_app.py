@@ -16,7 +16,7 @@ from px import app
 from px.config import default_settings
 from px.core.route import parse_upstreams
 from px.core.startup_errors import ConfigError
-from px.workers import program
+from px.way_finding import check_way
 from tests.net.running_px import as_user, get, running_px
 from tests.px_process import PxProcess
 from tests.scripted_upstream import (
@@ -109,7 +109,7 @@ async def test_a_new_password_after_a_block_is_tried_at_once(tmp_path: Path) -> 
 async def test_px_as_its_own_upstream_is_refused_at_the_start() -> None:
     settings = default_settings(proxy=parse_upstreams("localhost:3128"))
     with pytest.raises(ConfigError, match="where this Px itself listens"):
-        program.check_upstreams(settings)
+        check_way(settings)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that end a program gently")

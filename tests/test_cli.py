@@ -27,6 +27,7 @@ def run_px(
     """Run Px as a process of its own, in a directory and with a home of its own."""
     ours = ("PX_", "DBUS_SESSION")  # no keyring of the developer's
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    clean = {name: value for name, value in clean.items() if not name.lower().endswith("_proxy")}
     home = {"HOME": str(cwd), "XDG_CONFIG_HOME": str(cwd / "config"), "APPDATA": str(cwd / "config")}
     return subprocess.run(
         [sys.executable, *program, *argv],
@@ -119,7 +120,7 @@ def test_a_configuration_error_is_one_line_on_stderr_and_exit_2(cwd, argv, messa
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(message)
     assert len(done.stderr.splitlines()) == 1
-    assert list(cwd.iterdir()) == []
+    assert {path.name for path in cwd.iterdir()} <= {".cache"}  # of gsettings, where that is
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")

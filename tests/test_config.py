@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from px import config_files
+from px.actions import ACTIONS
 from px.config import Invocation, Settings, default_settings, load_settings
 from px.core.auth_policy import AuthPolicy
 from px.core.route import UpstreamAddress
@@ -20,7 +21,7 @@ from px.core.secret import Secret
 from px.core.startup_errors import ConfigError
 from px.ini_text import IniText
 from px.option import Action, Option
-from px.options import ACTIONS, GROUPS, OPTIONS
+from px.options import GROUPS, OPTIONS
 from tests.original_inis import ORIGINAL_INIS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -318,12 +319,48 @@ def test_an_action_may_have_a_value(house, argv, value):
     assert (invocation.action, invocation.action_value) == ("env", value)
 
 
-def test_without_any_proxy_and_noproxy_there_is_nothing_to_do(house):
-    message = house.error()
-    assert "no upstream proxy is known" in message
-    assert "--proxy=HOST:PORT" in message
-    assert house.load("--noproxy=10.*").action == "run"
-    assert house.load("--proxy=h").action == "run"
+def test_an_action_that_does_nothing_without_a_value_takes_the_next_argument(house):
+    for argv in (["--explain=http://a/"], ["--explain", "http://a/"]):
+        invocation = house.load(*argv, "--proxy=h")
+        assert (invocation.action, invocation.action_value) == ("explain", "http://a/")
+    for argv in (["--explain"], ["--explain="], ["--explain", "--proxy=h"]):
+        assert house.error(*argv) == "--explain needs a value: --explain=URL"
+
+
+@pytest.mark.parametrize("place", ["http://wpad/wpad.dat", "HTTPS://a/p", "data:,x", ""])
+def test_a_pac_script_may_be_at_a_url(house, place):
+    assert house.load(f"--pac={place}").settings.pac == place
+
+
+def test_the_path_of_a_pac_script_is_made_whole(house, monkeypatch):
+    path = house.cwd / "proxy.pac"
+    path.write_text("")
+    monkeypatch.chdir(house.cwd)
+    for place in ("proxy.pac", str(path), path.as_uri()):
+        assert house.load(f"--pac={place}").settings.pac == str(path)
+
+
+@pytest.mark.parametrize(
+    ("flag", "reason"),
+    [
+        ("--pac=none.pac", "no such file"),
+        ("--pac=ftp://a/p.pac", "The PAC script ftp://a/p.pac cannot be loaded: Px knows no ftp: URLs"),
+        ("--pac_encoding=utf-9", "unknown character encoding 'utf-9'"),
+        ("--pac_encoding=hex", "unknown character encoding 'hex'"),
+        ("--proxyreload=0", "not a number from 1 to 86400"),
+        ("--proxyreload=soon", "not a number from 1 to 86400"),
+    ],
+)
+def test_a_pac_script_that_cannot_be_is_an_error(house, flag, reason):
+    assert house.error(flag).startswith(f"{flag}: {reason}; valid is: ".replace("pac_enc", "pac-enc"))
+
+
+def test_how_a_pac_script_is_read_has_defaults(house):
+    settings = house.load("--pac_encoding=", "--proxy=h").settings
+    assert (settings.pac, settings.pac_encoding, settings.proxyreload) == ("", "auto", 60)
+    house.ini("[proxy]\npac = http://a/\npac_encoding = CP1252\n[settings]\nproxyreload = 7\n")
+    settings = house.load().settings
+    assert (settings.pac, settings.pac_encoding, settings.proxyreload) == ("http://a/", "cp1252", 7)
 
 
 @pytest.mark.parametrize("flag", ["--client_username=alice", ""])

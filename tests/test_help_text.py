@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from px.actions import ACTIONS
 from px.core.startup_errors import ConfigError
 from px.help_text import _summarize, format_help
 from px.option import Action, Option
-from px.options import ACTIONS, GROUPS, OPTIONS
+from px.options import GROUPS, OPTIONS
 
 ENTRIES: list[Action | Option] = [*ACTIONS, *OPTIONS]
 

@@ -13,6 +13,7 @@ PACKAGE_DIR = Path(px.__file__).parent
 
 #: What is below px, by its place in the house. A module may import its own room and those in its set.
 SETTINGS = {
+    "actions",
     "config",
     "config_files",
     "config_sources",
@@ -36,22 +37,26 @@ MAY_IMPORT = {
     "secret_entry": {"core"},
     "tool_settings": {"core"} | SETTINGS,
     "upstream_hops": {"core", "net", "system"} | SETTINGS,
-    "app": {"access_log", "core", "upstream_hops"} | OUTER_ROOMS | SETTINGS,
-    "workers": {"access_log", "app", "core", "stored_passwords"} | OUTER_ROOMS | SETTINGS,
+    "way_finding": {"core"} | OUTER_ROOMS | SETTINGS,
+    "app": {"access_log", "core", "upstream_hops", "way_finding"} | OUTER_ROOMS | SETTINGS,
+    "workers": {"access_log", "app", "core", "stored_passwords", "way_finding"} | OUTER_ROOMS | SETTINGS,
     "background": {"system"},
     "steering": {"core"} | OUTER_ROOMS,
     "demo": {"app", "core", "demo_upstream"} | OUTER_ROOMS | SETTINGS,
     "demo_upstream": {"core"},
+    "explain": {"core", "way_finding"} | OUTER_ROOMS | SETTINGS,
     "doctor": {"app", "core"} | OUTER_ROOMS | SETTINGS,
     # The verbs of the command line.
     "cli": {
         "config_writer",
         "demo",
         "doctor",
+        "explain",
         "secret_entry",
         "steering",
         "stored_passwords",
         "tool_settings",
+        "way_finding",
     }
     | {"background", "core", "workers"}
     | OUTER_ROOMS

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from px.options import ACTIONS, OPTIONS
+from px.actions import ACTIONS
+from px.options import OPTIONS
 from scripts.shown_flags import FOUNDING_FLAGS, NOT_SHOWN, ROOT, find_shown_flags
 from scripts.write_options_md import format_options_md
 

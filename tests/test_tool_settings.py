@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
+from px.actions import ACTIONS
 from px.config import Settings, default_settings
 from px.core.hostrules import HostRules
 from px.option_values import parse_listen
-from px.options import ACTIONS
 from px.tool_settings import _FORMATS, format_tool_settings
 
 LOCAL = "localhost,127.0.0.1,::1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -35,12 +36,15 @@ from px.system.channel_bindings import tls_server_end_point
 from px.system.client_logins import make_client_auth
 from px.system.credentials import Keyring
 from px.system.interfaces import OwnAddresses
+from px.system.network_change import NetworkChanges
 from px.system.open_files import raise_limit
 from px.upstream_hops import UpstreamHops
+from px.way_finding import PAC_THREADS
 
 if TYPE_CHECKING:
     from px.config import Settings
     from px.core.client_auth import ClientAuth
+    from px.routing.discovery import Discovery
     from px.system.installation import Installation
 
 #: Threads for KDC and keyring at most; the others are for DNS (SPEC 1, ``threads``).
@@ -95,6 +99,7 @@ class Px:
         io_loop = IoLoop()
         self._client_auth = load_client_auth(settings)
         taken = MAX_LOGIN_THREADS + (CLIENT_THREADS if self._client_auth is not None else 0)
+        taken += 0 if settings.proxy else PAC_THREADS
         name_threads = Offload("px-names", max(1, settings.threads - taken), settings.socktimeout)
         self._login_threads = Offload("px-login", MAX_LOGIN_THREADS, settings.socktimeout)
         self._resolver = Resolver(name_threads.run, io_loop.now)
@@ -108,6 +113,7 @@ class Px:
         is_own = OwnAddresses(time.monotonic).has
         listening = {sock.getsockname()[:2] for sock in sockets}
         self._is_px = partial(is_px_itself, listening=listening, is_own=is_own)
+        self._discovery = self._make_discovery(name_threads, io_loop)
         self._pool = Pool(io_loop, max_idle=min(MAX_IDLE, raise_limit() // FILES_A_KEPT_CONNECTION))
         _LOGGER.info(
             "px.ini: %s; upstreams: %s; noproxy: %s",
@@ -121,12 +127,20 @@ class Px:
         refusals = Refusals(io_loop, settings.access.mend, service.log_access)
         self._listener = Listener(sockets, service, admits, refusals)
 
+    def _make_discovery(self, threads: Offload, io_loop: IoLoop) -> Discovery | None:
+        """Return what finds the upstreams, unless the user names them."""
+        if self._settings.proxy:
+            return None
+        from px.way_finding import make_discovery  # noqa: PLC0415 - most users name their upstream
+
+        return make_discovery(self._settings, threads.run, self._resolver.resolve, self._health, io_loop.now)
+
     def _make_service(self, io_loop: IoLoop) -> Service:
         settings = self._settings
         exchanger = Exchanger(
             io_loop, self._pool, self._hop_dialer.dial, self._hops.turns, settings.socktimeout
         )
-        guide = NamedUpstreams(settings.proxy, self._health)
+        guide = self._discovery or NamedUpstreams(settings.proxy, self._health)
         router = Router(settings.noproxy, guide, self._resolver.resolve, self._health)
         return Service(
             io_loop=io_loop,
@@ -152,6 +166,21 @@ class Px:
             group.create_task(self._probe_dead_upstreams())
             for renewal in self._hops.renewals:
                 group.create_task(renewal.run())
+            if self._discovery is not None:
+                group.create_task(self._discovery.run())
+            group.create_task(self._follow_network())
+
+    async def _follow_network(self) -> None:
+        """Begin anew in each network that this computer comes into."""
+        with contextlib.closing(NetworkChanges()) as changes:
+            while True:
+                await changes.wait()
+                self._pool.clear()
+                self._hop_dialer.lose_stranded()
+                self._resolver.forget()
+                self._health.forget()
+                if self._discovery is not None:
+                    self._discovery.notice_network_change()
 
     async def _probe_dead_upstreams(self) -> None:
         while await self._some_are_dead.wait():
@@ -177,6 +206,7 @@ class Px:
         """Return what there is to tell of it, as JSON."""
         listener = self._listener
         return {
+            "way": str(self._discovery.finding) if self._discovery is not None else "",
             "open_connections": listener.open_connections,
             "open_tunnels": listener.open_tunnels,
             "counters": {

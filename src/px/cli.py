@@ -196,7 +196,9 @@ def _own_arguments() -> list[str]:
 
 def _restart(invocation: Invocation) -> int:
     from px.steering import NotRunningError  # noqa: PLC0415
+    from px.way_finding import check_way  # noqa: PLC0415
 
+    check_way(_settings_of(invocation))  # before the one that works ends
     with contextlib.suppress(NotRunningError):
         _quit(invocation)
     return _run_proxy(invocation)
@@ -267,6 +269,16 @@ def _uninstall(_: Invocation) -> int:
     return _answer(uninstall(find_autostart()))
 
 
+def _explain(invocation: Invocation) -> int:
+    import asyncio  # noqa: PLC0415
+
+    from px.explain import explain  # noqa: PLC0415
+
+    _open_log(_settings_of(invocation), "explain")
+    asyncio.run(explain(_settings_of(invocation), invocation.action_value, _announce))
+    return EXIT_OK
+
+
 def _print_env(invocation: Invocation) -> int:
     from px.tool_settings import format_tool_settings  # noqa: PLC0415
 
@@ -285,6 +297,7 @@ _VERBS: Final[dict[str, Callable[[Invocation], int]]] = {
     "install": _install,
     "uninstall": _uninstall,
     "env": _print_env,
+    "explain": _explain,
     "demo": _run_demo,
     "password": _change_password,
     "client_password": _change_password,

@@ -35,11 +35,6 @@ from px.options import OPTION_BY_NAME, OPTIONS
 MIN_THREADS: Final = 3
 LOG_OFF, LOG_CWD, LOG_UNIQUE, LOG_STDOUT = 0, 2, 3, 4
 
-_NO_PROXY: Final = (
-    "no upstream proxy is known, so there is nothing to do: "
-    "give --proxy=HOST:PORT, or --noproxy=0.0.0.0/0 to connect to everything directly"
-)
-
 _TWO_LOGINS: Final = (
     "with --auth=NONE: one Proxy-Authorization of a client cannot log in at Px and at the upstream, too; "
     "leave out one of them"
@@ -53,6 +48,8 @@ class Settings:
     Attributes:
         config: The px.ini in use, or None.
         proxy: Upstreams in order of preference.
+        pac: Location of the PAC script that decides where `proxy` is empty: a URL, a path, or empty.
+        pac_encoding: Its character encoding, or ``auto``.
         listen: Addresses to listen on.
         port: TCP port to listen on.
         gateway: Whether other computers may use Px; `access` says what it comes to.
@@ -75,6 +72,7 @@ class Settings:
         threads: Size of the pool for what blocks, 3 or more.
         idle: Seconds a tunnel may be silent; 0: for ever.
         socktimeout: Seconds for look-ups, connects, TLS and login steps.
+        proxyreload: Seconds between two looks at what names the upstreams.
         foreground: Whether to stay at the console; also true where `verbose` or `accesslog` write to it.
         debug: Always False: `log` says what it comes to.
         uniqlog: Likewise.
@@ -86,6 +84,8 @@ class Settings:
 
     config: Path | None
     proxy: tuple[UpstreamAddress, ...]
+    pac: str
+    pac_encoding: str
     listen: tuple[IPv4Address | IPv6Address, ...]
     port: int
     gateway: bool
@@ -108,6 +108,7 @@ class Settings:
     threads: int
     idle: float
     socktimeout: float
+    proxyreload: int
     foreground: bool
     debug: bool
     uniqlog: bool
@@ -128,7 +129,7 @@ class Invocation:
     """What the user asked for.
 
     Attributes:
-        action: ``run``, or the name of one of `px.options.ACTIONS`.
+        action: ``run``, or the name of one of `px.actions.ACTIONS`.
         settings: None for an action that reads none.
         warnings: Lines for stderr.
         config_file: The px.ini in use; for an action that reads "files" perhaps one that is not there yet.
@@ -241,8 +242,6 @@ def _check_runnable(settings: Settings, warnings: list[str]) -> None:
         warnings.append("clients have a user or password, but need no login: give --client_auth=ANY, too")
     if settings.access.warning and settings.client_auth.is_none:
         warnings.append(settings.access.warning)
-    if not settings.proxy and not settings.noproxy:
-        raise ConfigError(_NO_PROXY)
     if settings.auth.is_none and not settings.client_auth.is_none:
         raise ConfigError(f"--client_auth={settings.client_auth} {_TWO_LOGINS}")
 

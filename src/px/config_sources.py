@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from px.actions import ACTIONS
 from px.core.startup_errors import ConfigError
 from px.ini_text import IniError, IniText, fold_key
 from px.option import Action, Option
 from px.option_values import closest, parse_boolean
-from px.options import ACTIONS, OPTIONS
+from px.options import OPTIONS
 
 #: What an error shows instead of a value that may hold a secret.
 _HIDDEN: Final = "***"
@@ -176,13 +177,17 @@ def _choose_action(chosen: Action | None, found: Action) -> Action:
 
 
 def _action_value(action: Action, text: str | None, rest: list[str]) -> str:
-    """Return what stands after ``=``, or as the next argument where only some words are valid."""
+    """Return what stands after ``=``, or as the next argument where no doubt is possible."""
     flag = f"--{_as_written(action.name)}"
     if action.asks_for_secret and (text is not None or (rest and not rest[-1].startswith("-"))):
         what = "a secret is never an argument, which other users can read"
         raise ConfigError(f"{flag} takes no value: {what}; Px asks for it")
     if text is not None and not action.metavar:
         raise ConfigError(f"{flag} takes no value")
+    if action.needs_value and text is None:
+        text = rest.pop() if rest and not rest[-1].startswith("--") else ""
+    if action.needs_value and not text:
+        raise ConfigError(f"{flag} needs a value: {flag}={action.metavar}")
     if text is None:
         return rest.pop() if rest and rest[-1] in action.choices else ""
     if action.choices and text not in action.choices:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from px.actions import ACTIONS
 from px.core.startup_errors import ConfigError
 from px.ini_text import fold_key
 from px.option import Action, Option
 from px.option_values import closest
-from px.options import ACTIONS, GROUPS, OPTIONS
+from px.options import GROUPS, OPTIONS
 
 #: Terminals have 80 columns, and some break a line that fills them.
 _WIDTH: Final = 79

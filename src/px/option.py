@@ -88,6 +88,7 @@ class Action:
             not be there yet.
         metavar: What the value after ``=`` is called, for an action that may have one.
         choices: The values that are valid; empty: any.
+        needs_value: Whether it does nothing without a value.
         switches: Names of flags that say more about this action.
         asks_for_secret: Whether it asks for a secret, which somebody may try to give as an argument.
         starts_px: Whether Px runs afterwards, so that the settings have to do for that.
@@ -99,6 +100,7 @@ class Action:
     reads: Literal["nothing", "flags", "files", "port", "all"] = "all"
     metavar: str = ""
     choices: tuple[str, ...] = ()
+    needs_value: bool = False
     switches: tuple[str, ...] = ()
     asks_for_secret: bool = False
     starts_px: bool = False
@@ -106,7 +108,9 @@ class Action:
     @property
     def usage(self) -> str:
         """How it is given."""
-        value = f"[={self.metavar}]" if self.metavar else ""
+        value = f"={self.metavar}" if self.metavar else ""
+        if value and not self.needs_value:
+            value = f"[{value}]"
         switches = "".join(f" [--{switch}]" for switch in self.switches)
         flag = "--" + self.name.replace("_", "-")
         return ", ".join([*(f"-{alias}" for alias in self.aliases), f"{flag}{value}{switches}"])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 from typing import Final
 
 from px.core.auth_policy import POLICY_NAMES, AuthPolicy
+from px.core.errors import PacError
 from px.core.host import MAX_COMPUTER_NAME_CHARS
 from px.core.hostrules import HostRules
+from px.core.pac_location import parse_pac_location
 from px.core.secret import Secret
 
 _NTHASH = re.compile(r"[0-9A-Fa-f]{32}")
@@ -45,6 +49,35 @@ def parse_printable(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         raise ValueError("has characters that cannot stand in a header field")
     return text.strip()
+
+
+def parse_pac(text: str) -> str:
+    """Read where a PAC script is: a URL, or a file, whose path is made whole."""
+    place = text.strip()
+    if not place:
+        return ""
+    try:
+        location = parse_pac_location(place, is_windows=sys.platform == "win32")
+    except PacError as error:
+        raise ValueError(error.cause.removesuffix(".")) from None
+    if location.kind != "file":
+        return place
+    path = Path(location.value).expanduser()
+    if not path.is_file():
+        raise ValueError("no such file")
+    return str(path.absolute())
+
+
+def parse_encoding(text: str) -> str:
+    """Read the name of a character encoding, or ``auto``."""
+    name = text.strip().lower()
+    if name in {"", "auto"}:
+        return "auto"
+    try:
+        "x".encode(name)
+    except LookupError:
+        raise ValueError(f"unknown character encoding {text!r}") from None
+    return name
 
 
 def parse_username(text: str) -> str:

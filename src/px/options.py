@@ -1,4 +1,4 @@
-"""The one table of options and actions.
+"""The one table of options; that of actions is `px.actions`.
 
 The command line, the environment, ``.env``, px.ini, ``--help`` and docs/options.md are all made from
 `OPTIONS` and `ACTIONS`; an option's name is its flag, its key in px.ini and its field in
@@ -13,14 +13,16 @@ from typing import Final
 from px.core.host import MAX_PORT
 from px.core.hostrules import HostRules
 from px.core.route import parse_upstreams
-from px.option import Action, Option
+from px.option import Option
 from px.option_values import (
     parse_allow,
     parse_auth,
     parse_boolean,
+    parse_encoding,
     parse_integer,
     parse_listen,
     parse_nthash,
+    parse_pac,
     parse_printable,
     parse_seconds,
     parse_secret,
@@ -30,6 +32,7 @@ from px.option_values import (
 )
 
 MAX_LOG: Final = 5
+MAX_RELOAD_SECONDS: Final = 86400
 MAX_THREADS: Final = 1000
 MAX_WORKERS: Final = 64
 
@@ -40,88 +43,6 @@ CLIENT: Final = "Login of clients"
 SETTINGS: Final = "Settings"
 LOGGING: Final = "Logging"
 GROUPS: Final = (PROXY, ACCESS, LOGIN, CLIENT, SETTINGS, LOGGING)
-
-ACTIONS: Final = (
-    Action(
-        "save",
-        "Write the flags given with it to px.ini: to the file of --config, else to the px.ini in use, else "
-        "to a new one in the working directory. What the file says already stays, comments too; what "
-        "neither says gets its default. No secret is written.",
-        reads="files",
-    ),
-    Action(
-        "install",
-        "Start Px when you log in, with the px.ini now in use: by the Run key of the registry on Windows, a "
-        "systemd user unit on Linux, a launch agent on macOS. Other flags given with it are not saved: see "
-        "--save. --force: replace what starts another Px.",
-        switches=("force",),
-    ),
-    Action("uninstall", "Take --install back.", reads="nothing"),
-    Action(
-        "env",
-        "Print what points programs at this Px: for a shell the environment variables, for a tool its own "
-        "settings. Tools are sh, fish, powershell, cmd, git, npm, pip, docker; without one it is sh, on "
-        "Windows powershell. The last line says how to use it.",
-        metavar="TOOL",
-        choices=("sh", "fish", "powershell", "cmd", "git", "npm", "pip", "docker"),
-    ),
-    Action(
-        "quit",
-        "End the Px that runs on this port, and wait until it has ended. Requests under way may end before.",
-        reads="port",
-    ),
-    Action(
-        "restart",
-        "End the Px that runs on this port, if there is one, and start it with the options given now.",
-        starts_px=True,
-    ),
-    Action(
-        "reload",
-        "Have the Px that runs on this port read its configuration again: px.ini and .env as they are now, "
-        "environment and command line as they were. Connections and tunnels go on. Signal HUP does the same.",
-        reads="port",
-    ),
-    Action(
-        "status",
-        "Show what the Px that runs on this port does: its processes, upstreams, logins, connections. With "
-        "--json: for programs.",
-        reads="port",
-        switches=("json",),
-    ),
-    Action(
-        "demo",
-        "Show how a login happens: start Px and an NTLM-protected upstream in one process, send a request "
-        "through both and explain each step. Needs no network and ends by itself.",
-        reads="flags",
-    ),
-    Action(
-        "password",
-        "Ask for the password of --username and store it in the system's keyring: Credential Manager, "
-        "Keychain or Secret Service. An empty one removes it. Where stdin is no terminal, its first line is "
-        "the password.",
-        asks_for_secret=True,
-    ),
-    Action(
-        "client_password",
-        "Ask for the password of --client_username, with which clients log in at Px, and store it likewise.",
-        asks_for_secret=True,
-    ),
-    Action(
-        "hash",
-        "Ask for a password and print its NT hash, for PX_NTHASH.",
-        reads="nothing",
-        asks_for_secret=True,
-    ),
-    Action("version", "Print the version.", reads="nothing"),
-    Action(
-        "help",
-        "Print an overview. With the name of an option or action print all about it, with another word all "
-        "that speaks of it, with all everything.",
-        ("h",),
-        reads="nothing",
-        metavar="NAME",
-    ),
-)
 
 OPTIONS: Final = (
     Option(
@@ -149,6 +70,29 @@ OPTIONS: Final = (
         parse_flag=partial(parse_upstreams, with_identity=False),
         hides=lambda text: "@" in text,
         aliases=("server",),
+    ),
+    Option(
+        name="pac",
+        group=PROXY,
+        section="proxy",
+        key="pac",
+        metavar="PLACE",
+        valid="the path of an existing file, or a file:, http:, https: or data: URL",
+        help="PAC script that names the upstreams, where --proxy names none: a path, or a file:, http:, "
+        "https: or data: URL. Read again every --proxyreload seconds and when the network changes.",
+        parse=parse_pac,
+    ),
+    Option(
+        name="pac_encoding",
+        group=PROXY,
+        section="proxy",
+        key="pac_encoding",
+        default="auto",
+        metavar="NAME",
+        valid="auto, or the name of a character encoding such as utf-8 or cp1252",
+        help="Character encoding of PAC scripts. auto: as the web server says, else by a byte order mark, "
+        "UTF-8, cp1252, latin-1.",
+        parse=parse_encoding,
     ),
     Option(
         name="listen",
@@ -411,6 +355,18 @@ OPTIONS: Final = (
         help="Seconds to wait for others: for a name look-up, a connection, TLS, or the upstream's answer "
         "to a login step.",
         parse=partial(parse_seconds, is_zero_valid=False),
+    ),
+    Option(
+        name="proxyreload",
+        group=SETTINGS,
+        section="settings",
+        key="proxyreload",
+        default="60",
+        metavar="SECONDS",
+        valid=f"a number from 1 to {MAX_RELOAD_SECONDS}",
+        help="Seconds after which what names the upstreams is read again: the system's proxy settings, and "
+        "the PAC script that they, --pac or the network (WPAD) name. Changes of the network count at once.",
+        parse=partial(parse_integer, low=1, high=MAX_RELOAD_SECONDS),
     ),
     Option(
         name="foreground",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from px.actions import ACTIONS
 from px.option import Option
-from px.options import ACTIONS, GROUPS, OPTIONS
+from px.options import GROUPS, OPTIONS
 
 _DOCUMENT: Final = """\
 # Options

@@ -32,9 +32,11 @@ def merge_reports(reports: Sequence[Report], past_counters: Mapping[str, int]) -
         past_counters: Of the workers that have ended.
     """
     workers = [{name: report.get(name, 0) for name in _OF_WORKERS} for report in reports]
+    lasting = [report for report in reports if not report["is_draining"]]
     return {
         "workers": workers,
-        "upstreams": _merge_upstreams(report for report in reports if not report["is_draining"]),
+        "way": next((report["way"] for report in lasting if report.get("way")), ""),
+        "upstreams": _merge_upstreams(lasting),
         "open_connections": sum(worker["open_connections"] for worker in workers),
         "open_tunnels": sum(worker["open_tunnels"] for worker in workers),
         "counters": sum_counters([past_counters, *(report.get("counters", {}) for report in reports)]),
@@ -61,6 +63,7 @@ def format_status(status: Report) -> str:
         _line("listens on", ", ".join(status["listen"])),
         _line("px.ini", status["config"] or "none"),
         *(_line("worker", _say_worker(worker)) for worker in status["workers"]),
+        *([_line("found", status["way"])] if status["way"] else []),
         *(line for upstream in status["upstreams"] for line in _upstream_lines(upstream)),
         _line("open", _say(status, "open_connections", "open_tunnels")),
         _line("so far", _say(counts, "connections", "requests", "tunnels", "errors")),

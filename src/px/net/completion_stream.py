@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 from px.net.io_loop import IoLoop
-from px.net.stream import READ_BYTES, OwnedSocket, closed_here, timed_out
+from px.net.stream import READ_BYTES, OwnedSocket, closed_here, network_lost, timed_out
 
 #: A receive under way owns its memory, and most wait for little: so much until more has come at once.
 FIRST_READ_BYTES = 16 * 1024
@@ -51,6 +51,8 @@ class CompletionStream(OwnedSocket):
             self._ended = True
             raise
         self._ended = not data
+        if self._ended and self.is_lost:
+            raise network_lost()
         self.received_bytes += len(data)
         return data
 
@@ -153,6 +155,11 @@ class CompletionStream(OwnedSocket):
     def expire(self) -> None:
         """The deadline passed: whoever waits gets a TimeoutError."""
         self._wake_with(timed_out())
+
+    def lose(self) -> None:
+        """The network that it goes over has gone. See `OwnedSocket.lose`."""
+        super().lose()
+        self._wake_with(network_lost())
 
     def _wake_with(self, error: OSError) -> None:
         for waiter in self._waiting:

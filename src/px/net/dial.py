@@ -8,10 +8,12 @@ import os
 import socket
 from collections.abc import Sequence
 from typing import Final
+from weakref import WeakSet
 
 from px.core.errors import ExhaustedError, PxError, UnreachableError
 from px.net.completion_stream import CompletionStream
 from px.net.io_loop import NEVER, IoLoop
+from px.net.lifeline import is_stranded, set_patience
 from px.net.resolver import Resolver
 from px.net.socket_stream import SocketStream, open_stream
 
@@ -44,6 +46,7 @@ class Dialer:
         self._io_loop = io_loop
         self._resolver = resolver
         self._timeout_seconds = timeout_seconds
+        self._opened: WeakSet[SocketStream | CompletionStream] = WeakSet()
 
     async def connect(self, host: str, port: int) -> SocketStream | CompletionStream:
         """Return a stream to the first address that answers.
@@ -68,7 +71,17 @@ class Dialer:
             ) from None
         except OSError as error:
             raise _explain(error) from error
-        return open_stream(sock, self._io_loop, f"{host}:{port}")
+        set_patience(sock)
+        stream = open_stream(sock, self._io_loop, f"{host}:{port}")
+        self._opened.add(stream)
+        return stream
+
+    def lose_stranded(self) -> None:
+        """Break the connections that no longer lead to their peers: the network has changed."""
+        verdicts: dict[tuple[str, str], bool] = {}
+        for stream in list(self._opened):
+            if not stream.is_closed and is_stranded(stream.sock, verdicts):
+                stream.lose()
 
     def __repr__(self) -> str:
         return f"<Dialer timeout={self._timeout_seconds:g}s>"

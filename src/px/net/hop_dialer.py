@@ -73,6 +73,10 @@ class HopDialer:
             stream.close()
             raise
 
+    def lose_stranded(self) -> None:
+        """Break the connections that the network no longer carries. See `Dialer.lose_stranded`."""
+        self._dialer.lose_stranded()
+
     async def reach(self, connection: Connection) -> Connection:
         """Have the SOCKS upstream, if there is one, connect to the hop, and return the connection.
 

@@ -84,7 +84,7 @@ class Outbound:
         self, race: DialRace, request: Request, on_interim: OnInterim, bound: Connection | None
     ) -> Answer:
         io_loop = self._exchanger.io_loop
-        latest = io_loop.now() + 2 * self._exchanger.socktimeout
+        latest = float("inf")
         failure: UnreachableError | None = None
         while race.routes:
             if failure is not None and (io_loop.now() > latest or not request.body.can_replay):
@@ -99,6 +99,8 @@ class Outbound:
                     request.journey.receive_routes(race.routes)
             except UnreachableError as error:
                 failure = error
+                # Time counts from here on: a kept connection may have taken long to die.
+                latest = min(latest, io_loop.now() + self._exchanger.socktimeout)
         assert failure is not None  # noqa: S101 - there is at least one route
         raise failure
 

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from px.net.io_loop import NEVER, IoLoop
 from px.net.socket_stream import SocketStream
-from px.net.stream import Stream
+from px.net.stream import Stream, network_lost
 
 _Result = TypeVar("_Result")
 
@@ -169,7 +169,7 @@ class Direction:
             self._fail(self.source, error)
             return 0
         if not count:
-            self._end(None)
+            self._end(BrokenStreamError(self.source, network_lost()) if self.source.is_lost else None)
             return 0
         self.source.received_bytes += count
         self._send(buffer[:count])

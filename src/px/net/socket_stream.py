@@ -13,7 +13,7 @@ from typing import Protocol
 
 from px.net.completion_stream import CompletionStream
 from px.net.io_loop import IoLoop
-from px.net.stream import READ_BYTES, OwnedSocket, closed_here, timed_out
+from px.net.stream import READ_BYTES, OwnedSocket, closed_here, name_break, network_lost, timed_out
 
 
 class Forwarder(Protocol):
@@ -87,11 +87,14 @@ class SocketStream(OwnedSocket):
         except OSError as error:
             self._ended = True
             self._unregister()
-            waiter.set_exception(error)
+            waiter.set_exception(name_break(error))
             return
         if not count:
             self._ended = True
             self._unregister()
+            if self.is_lost:
+                waiter.set_exception(network_lost())
+                return
         self.received_bytes += count
         waiter.set_result(bytes(self._io_loop.receive_buffer[:count]))
 

@@ -101,6 +101,7 @@ class OwnedSocket:
         "_unread",
         "deadline",
         "is_closed",
+        "is_lost",
         "on_idle_input",
         "peer",
         "received_bytes",
@@ -117,6 +118,7 @@ class OwnedSocket:
         self.deadline = NEVER
         self.on_idle_input: Callable[[], None] | None = None
         self.is_closed = False
+        self.is_lost = False
         self.received_bytes = 0
         self.sent_bytes = 0
         self._io_loop = io_loop
@@ -145,6 +147,8 @@ class OwnedSocket:
             sent = self.sock.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
+        except TimeoutError as error:
+            raise name_break(error) from None
         self.sent_bytes += sent
         return sent
 
@@ -161,6 +165,12 @@ class OwnedSocket:
         """Send the end of the stream, without waiting."""
         with contextlib.suppress(OSError):  # the peer may have gone: reading tells
             self.sock.shutdown(socket.SHUT_WR)
+
+    def lose(self) -> None:
+        """The network that it goes over has gone: who waits on it, or uses it later, gets an OSError."""
+        self.is_lost = True
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def reset(self) -> None:
         """Close so that the peer sees a broken connection. See `Stream.reset`."""
@@ -186,6 +196,20 @@ class OwnedSocket:
 def timed_out() -> TimeoutError:
     """Return the error for a deadline that has passed."""
     return TimeoutError("the peer was silent past the deadline")
+
+
+def name_break(error: OSError) -> OSError:
+    """Return the error of a connection that broke.
+
+    That a peer has confirmed nothing for long is a `TimeoutError` to Python, as is a deadline that has
+    passed; but here the connection is gone.
+    """
+    return ConnectionAbortedError(*error.args) if isinstance(error, TimeoutError) else error
+
+
+def network_lost() -> ConnectionResetError:
+    """Return the error for a stream whose network has gone."""
+    return ConnectionResetError("the network that the connection went over has gone")
 
 
 def closed_here() -> ConnectionAbortedError:

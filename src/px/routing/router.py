@@ -31,7 +31,7 @@ class Guide(Protocol):
 
         Raises:
             ForbiddenError: There is none.
-            RoutingError: It could not be found out.
+            PacError: It could not be found out.
         """
 
 
@@ -57,7 +57,7 @@ class Router:
         Raises:
             ForbiddenError: No rule matches and there is no upstream.
             UnreachableError: The name had to be resolved, could not be, and there is no upstream.
-            RoutingError: The PAC script failed.
+            PacError: The PAC script failed.
         """
         if self._noproxy and (why := await self.find_rule(request.authority)):
             return (Direct(why),)

@@ -14,19 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from px import __version__
 from px.admin.control import Control
-from px.core.access import is_px_itself
 from px.core.lockout import LockoutGuard
-from px.core.startup_errors import ConfigError, StartupError
-from px.core.target import Authority
+from px.core.startup_errors import StartupError
 from px.net.listening_socket import DRAIN_SECONDS
 from px.net.offload import Offload
 from px.stored_passwords import LOAD_SECONDS, StoredPasswords
 from px.system.credentials import Keyring
 from px.system.installation import state_directory
 from px.system.instance import InstanceRecord
-from px.system.interfaces import OwnAddresses
 from px.system.lockout_file import LOCKOUT_NAME, LockoutFile
 from px.system.open_files import raise_limit
+from px.way_finding import check_way
 from px.workers.station import Station
 from px.workers.supervisor import Supervisor
 
@@ -63,23 +61,10 @@ def run(
     Raises:
         StartupError: Px cannot listen, or no worker can serve.
     """
-    check_upstreams(settings)
+    check_way(settings)
     with asyncio.Runner() as runner:
         runner.run(_serve(settings, load, announce, warn, is_background=is_background))
     return 0
-
-
-def check_upstreams(settings: Settings) -> None:
-    """Return if no upstream is this Px itself.
-
-    Raises:
-        ConfigError: One is.
-    """
-    listening = {(str(address), settings.port) for address in settings.access.listen}
-    is_own = OwnAddresses(time.monotonic).has
-    for upstream in settings.proxy:
-        if is_px_itself(Authority(upstream.host.lower(), upstream.port), listening=listening, is_own=is_own):
-            raise ConfigError(f"--proxy={upstream}: that is where this Px itself listens")
 
 
 async def _serve(
@@ -246,7 +231,7 @@ class Program:
         try:
             invocation = self._load()
             assert invocation.settings is not None  # noqa: S101 - it is that of a Px which runs
-            check_upstreams(invocation.settings)
+            await asyncio.to_thread(check_way, invocation.settings)
             await self._supervisor.change(invocation.settings)
             LockoutGuard(LockoutFile(state_directory() / LOCKOUT_NAME), time.time).allow_probe()
             self._publish()

@@ -1,0 +1,106 @@
+"""Puts together what finds the upstreams where the user names none."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from px.core.access import is_px_itself
+from px.core.startup_errors import ConfigError
+from px.core.target import Authority
+from px.system.interfaces import OwnAddresses, find_own_addresses
+from px.system.system_proxy import load_proxy_settings
+
+if TYPE_CHECKING:
+    from px.config import Settings
+    from px.routing.discovery import Discovery
+    from px.routing.health import UpstreamHealth
+    from px.routing.pac_engine import PacScript
+    from px.routing.pac_source import LoadedPac
+    from px.routing.router import Resolve
+    from px.system.offload import Offload as Run
+
+#: For PAC scripts, each of which is asked by one thread at a time.
+PAC_THREADS: Final = 1
+
+_NO_PROXY: Final = (
+    "no upstream proxy is known, so there is nothing to do: none is given, and neither the system's proxy "
+    "settings nor the environment name one; give --proxy=HOST:PORT or --pac=URL, or --noproxy=0.0.0.0/0 to "
+    "connect to everything directly"
+)
+
+
+def px_check(settings: Settings) -> Callable[[str, int], bool]:
+    """Return whether a host, as written, and port are where a Px with these settings listens."""
+    listening = {(str(address), settings.port) for address in settings.access.listen}
+    is_own = OwnAddresses(time.monotonic).has
+    return lambda host, port: is_px_itself(Authority(host.lower(), port), listening=listening, is_own=is_own)
+
+
+def check_way(settings: Settings) -> None:
+    """Return if there is something to do: an upstream that is not this Px itself, or a place that names some.
+
+    Blocks as `load_proxy_settings` does.
+
+    Raises:
+        ConfigError: There is not.
+    """
+    is_px = px_check(settings)
+    for upstream in settings.proxy:
+        if is_px(upstream.host, upstream.port):
+            raise ConfigError(f"--proxy={upstream}: that is where this Px itself listens")
+    is_given = settings.proxy or settings.pac or settings.noproxy
+    if not is_given and not load_proxy_settings(os.environ, is_px):
+        raise ConfigError(_NO_PROXY)
+
+
+def make_discovery(
+    settings: Settings, run: Run, resolve: Resolve, health: UpstreamHealth, now: Callable[[], float]
+) -> Discovery:
+    """Return what finds the upstreams, and follows them.
+
+    Args:
+        settings: Where to look.
+        run: Calls what blocks in a thread, for a time that is bounded.
+        resolve: Addresses of a host; raises UnreachableError.
+        health: Of the upstreams.
+        now: Monotonic seconds.
+    """
+    # A supervisor needs only what stands above.
+    from px.net.offload import Offload  # noqa: PLC0415
+    from px.net.tls import make_tls_context  # noqa: PLC0415
+    from px.routing.discovery import Discovery  # noqa: PLC0415
+    from px.routing.pac_engine import PacScript  # noqa: PLC0415
+    from px.routing.pac_source import PacLoader  # noqa: PLC0415
+    from px.routing.scout import Scout  # noqa: PLC0415
+    from px.system.wpad import detect_pac_url  # noqa: PLC0415
+
+    is_px = px_check(settings)
+
+    loader = PacLoader(run, make_tls_context)
+    run_script = Offload("px-pac", PAC_THREADS, settings.socktimeout).run
+
+    async def load_pac(location: str, known: LoadedPac | None) -> LoadedPac:
+        return await loader.load(location, settings.pac_encoding, known)
+
+    def make_script(loaded: LoadedPac) -> PacScript:
+        return PacScript(
+            loaded.text,
+            loaded.location,
+            run=run_script,
+            resolve=resolve,
+            my_addresses=find_own_addresses,
+            now=now,
+        )
+
+    scout = Scout(
+        pac=settings.pac,
+        load_settings=partial(run, load_proxy_settings, os.environ, is_px),
+        detect_pac=partial(run, detect_pac_url, settings.socktimeout),
+        load_pac=load_pac,
+        make_script=make_script,
+    )
+    return Discovery(scout.look, settings.proxyreload, health, is_all_direct=not settings.noproxy)
