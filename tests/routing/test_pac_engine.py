@@ -196,12 +196,13 @@ async def test_look_ups_without_end_are_an_error(monkeypatch) -> None:
 
 # Answers that are kept
 
+ON_URL = "url.length; "
 COUNT = "this.calls = (this.calls || 0) + 1; return 'PROXY p' + this.calls"
 
 
 async def test_an_answer_is_kept_for_a_while() -> None:
     world = World()
-    script = world.load(script_that(COUNT))
+    script = world.load(script_that(ON_URL + COUNT))
     assert (await script.find_routes(URL, HOST)).text == "PROXY p1"
     again = await script.find_routes(URL, HOST)
     assert (again.text, again.is_cached, world.calls) == ("PROXY p1", True, 1)
@@ -220,6 +221,26 @@ async def test_paths_of_one_encrypted_origin_share_an_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "is_one_for_all"),
+    [
+        (script_that(COUNT), True),
+        (script_that(COUNT).replace("url", "u"), True),
+        (script_that("if (url == 5) return; " + COUNT), False),
+        (script_that("arguments[0]; " + COUNT), False),
+        (script_that("eval('u' + 'rl'); " + COUNT), False),
+        ("FindProxyForURL = " + script_that(COUNT).replace("FindProxyForURL", ""), False),
+        (script_that(COUNT) + script_that(COUNT).replace("URL", "URLEx").replace("url", "u"), False),
+    ],
+)
+async def test_a_script_that_looks_at_hosts_only_is_asked_once_a_host(text, is_one_for_all) -> None:
+    script = World().load(text)
+    answers = [await script.find_routes(f"http://a.test/{number}", "a.test") for number in range(2)]
+    assert [answer.is_cached for answer in answers] == [False, is_one_for_all]
+    assert answers[1].url == "http://a.test/1"
+    assert not (await script.find_routes("http://b.test/", "b.test")).is_cached
+
+
+@pytest.mark.parametrize(
     "change", ["new Date()", "weekdayRange('MON')", "timeRange(1)", "Math.random()", "alert(1)"]
 )
 async def test_an_answer_that_may_change_is_not_kept(change) -> None:
@@ -230,7 +251,7 @@ async def test_an_answer_that_may_change_is_not_kept(change) -> None:
 
 async def test_no_more_answers_are_kept_than_there_is_room_for(monkeypatch) -> None:
     monkeypatch.setattr(pac_engine, "MAX_KEPT", 3)
-    script = World().load(script_that("return ''"))
+    script = World().load(script_that(ON_URL + "return ''"))
     for number in range(5):
         await script.find_routes(f"http://a/{number}", "a")
     assert "kept=3" in repr(script)

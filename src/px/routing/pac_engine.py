@@ -29,6 +29,8 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 #: What makes an answer good for once only. Where a script hides it, its answers are 30 s behind.
 _CHANGES = re.compile(r"\b(?:Date|weekdayRange|dateRange|timeRange|random|performance|alert)\b")
+_ENTRY = re.compile(r"\bfunction\s+FindProxyForURL(?:Ex)?\s*\(\s*(\w+)\s*,")
+_HIDDEN_ARGUMENTS = re.compile(r"\b(?:arguments|eval|Function)\b")
 _DEFAULT_PORTS: Final = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 _ENCRYPTED: Final = {"https", "wss"}
 _MEND = "Mend the script, or name the upstream with --proxy=HOST:PORT."
@@ -100,6 +102,7 @@ class PacScript:
         self._my_addresses = my_addresses
         self._now = now
         self._keep_seconds = 0.0 if _CHANGES.search(text) else KEEP_SECONDS
+        self._has_use_for_url = _has_use_for_url(text)
         self._broken: _Result | None = None
         self._kept: dict[tuple[str, str], _Result] = {}
         self._under_way: dict[tuple[str, str], asyncio.Task[_Result]] = {}
@@ -115,29 +118,30 @@ class PacScript:
         Raises:
             PacError: The script failed, or named no way that can be used.
         """
-        key = (_shorten_url(url), to_plain_name(host))
+        url, host = _shorten_url(url), to_plain_name(host)
+        key = (url if self._has_use_for_url else "", host)
         for kept in (self._broken, self._kept.get(key)):
             if kept is not None and kept.until > self._now():
-                return replace(kept.get(), is_cached=True)
-        return (await self._ask_once(key)).get()
+                return replace(kept.get(), url=url, is_cached=True)
+        return (await self._ask_once(key, url)).get()
 
     def forget(self) -> None:
         """Forget the answers that were kept: the network has changed."""
         self._kept.clear()
 
-    async def _ask_once(self, key: tuple[str, str]) -> _Result:
+    async def _ask_once(self, key: tuple[str, str], url: str) -> _Result:
         """All who ask the same at the same time share one answer."""
         task = self._under_way.get(key)
         if task is None:
-            task = asyncio.create_task(self._ask(*key))
+            task = asyncio.create_task(self._ask(key, url))
             self._under_way[key] = task
             task.add_done_callback(lambda _: self._under_way.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _ask(self, url: str, host: str) -> _Result:
+    async def _ask(self, key: tuple[str, str], url: str) -> _Result:
         try:
             async with asyncio.timeout(MAX_SECONDS):
-                answer = await self._replay(url, host)
+                answer = await self._replay(url, key[1])
             result = _Result(answer, self._now() + self._keep_seconds)
             self._broken = None
         except TimeoutError:
@@ -150,7 +154,7 @@ class PacScript:
         except PacError as error:
             result = self._fail(f"failed: {error.cause}")
         if result.until > self._now():
-            self._keep((url, host), result)
+            self._keep(key, result)
         return result
 
     def _keep(self, key: tuple[str, str], result: _Result) -> None:
@@ -196,6 +200,14 @@ class PacScript:
 
     def __repr__(self) -> str:
         return f"<PacScript {self._location} kept={len(self._kept)}>"
+
+
+def _has_use_for_url(script: str) -> bool:
+    """Whether answers may hang on more of a URL than its host: if not, one is good for all of a host."""
+    entries = _ENTRY.findall(script)
+    if len(entries) != 1 or _HIDDEN_ARGUMENTS.search(script):
+        return True
+    return len(re.findall(rf"\b{entries[0]}\b", script)) > 1
 
 
 def _shorten_url(url: str) -> str:

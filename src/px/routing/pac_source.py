@@ -122,11 +122,19 @@ def _read_file(name: str) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
-        reason = (getattr(error, "strerror", "") or str(error)).lower()
-        raise DownloadError(reason, f"Check the path; the working directory is {Path.cwd()}.") from error
+        mend = f"Check the path; the working directory is {Path.cwd()}."
+        raise DownloadError(_say_why_unread(error), mend) from error
     if len(data) > MAX_BYTES:
         raise DownloadError(f"it is larger than {MAX_BYTES >> 20} MB", "Name a PAC script.")
     return data
+
+
+def _say_why_unread(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, PermissionError):
+        return "it may not be read by this user"
+    return getattr(error, "strerror", "") or str(error)
 
 
 def _read_data_url(url: str) -> Download:
