@@ -149,7 +149,10 @@ class LockoutGuard:
     def is_proven(self, source: TokenSource) -> bool:
         """Whether this secret has logged in lately, in this process, and nothing speaks against it since."""
         age = self._wall_clock() - self._accepted.get(_key_of(source), float("-inf"))
-        return abs(age) <= PROOF_SECONDS and self._load(source) == LockoutRecord()
+        if abs(age) > PROOF_SECONDS:
+            return False
+        fields = self._store.load_record(_key_of(source))
+        return not fields or _parse_record(fields) == LockoutRecord()
 
     def has_logged_in(self, source: TokenSource) -> bool:
         """Whether this secret has logged in since Px was started."""

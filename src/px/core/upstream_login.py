@@ -33,25 +33,15 @@ class Method(Enum):
     DIGEST = "Digest"
     BASIC = "Basic"
 
-    @property
-    def scheme(self) -> str:
-        """Name of the scheme on the wire, lower case."""
-        return self.value.split()[0].lower()
-
-    @property
-    def wire_name(self) -> bytes:
-        """Name of the scheme as it is usually written."""
-        return SCHEME_NAMES[self.scheme].encode("ascii")
-
-    @property
-    def mechanism(self) -> str:
-        """Of `TokenSource.mechanisms`: what makes its tokens."""
-        return "ntlm" if self is Method.NEGOTIATE_NTLM else self.name.lower()
-
-    @property
-    def is_bound_to_connection(self) -> bool:
-        """Whether one login serves all requests of a connection."""
-        return self not in (Method.DIGEST, Method.BASIC)
+    def __init__(self, text: str) -> None:
+        #: Name of the scheme on the wire, lower case.
+        self.scheme = text.split(maxsplit=1)[0].lower()
+        #: Name of the scheme as it is usually written.
+        self.wire_name = SCHEME_NAMES[self.scheme].encode("ascii")
+        #: Of `TokenSource.mechanisms`: what makes its tokens.
+        self.mechanism = text.partition("(")[2].rstrip(")").lower() or self.scheme
+        #: Whether one login serves all requests of a connection.
+        self.is_bound_to_connection = self.scheme not in ("digest", "basic")
 
 
 def is_allowed(policy: AuthPolicy, method: Method) -> bool:
