@@ -96,7 +96,7 @@ class Px:
     ) -> None:
         self._settings = settings
         self._installation = installation
-        io_loop = IoLoop()
+        io_loop = self._io_loop = IoLoop()
         self._client_auth = load_client_auth(settings)
         taken = MAX_LOGIN_THREADS + (CLIENT_THREADS if self._client_auth is not None else 0)
         taken += 0 if settings.proxy else PAC_THREADS
@@ -233,5 +233,6 @@ class Px:
         """Accept nobody more, let what is under way end, and close everything. See `Listener.stop`."""
         await self._listener.stop(drain_seconds)
         self._pool.clear()
+        self._io_loop.pipes.close()
         if self._access_log is not None:
             self._access_log.close()

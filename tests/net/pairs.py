@@ -63,6 +63,6 @@ def stall(wire: Wire, size: int = 4096) -> None:
 
 async def reset_while_it_reads(stream: Any, wire: Wire) -> None:
     """Reset once the stream receives: Wine 8 reads a reset that came before as an end."""
-    await until(lambda: getattr(stream, "_receiving", None) or getattr(stream, "_is_registered", False))
+    await until(lambda: getattr(stream, "_receiving", None) or getattr(stream, "is_receiving", False))
     await asyncio.sleep(0)  # what receives may be a task of its own, which has its first turn before this
     wire.reset()

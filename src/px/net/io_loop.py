@@ -10,6 +10,8 @@ import asyncio
 import time
 from typing import Protocol
 
+from px.net.pipes import PipePool
+
 SWEEP_SECONDS = 0.25
 NEVER = float("inf")
 RECEIVE_BUFFER_BYTES = 1024 * 1024
@@ -36,6 +38,8 @@ class IoLoop:
         #: What arrives lands here first: a read copies out what came, a relay sends straight from it.
         #: Its content is valid until control returns to the loop.
         self.receive_buffer = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
+        #: For what is carried without coming here.
+        self.pipes = PipePool()
         self._waiters: set[Waiter] = set()
         self._timer: asyncio.TimerHandle | None = None
 

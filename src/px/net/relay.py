@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 from px.net.io_loop import NEVER, IoLoop
+from px.net.pipes import PIPE_BYTES, Pipe
 from px.net.socket_stream import SocketStream
 from px.net.stream import Stream, network_lost
 
@@ -110,9 +112,11 @@ class Direction:
 
     __slots__ = (
         "_activity",
-        "_buffer",
+        "_io_loop",
+        "_is_fat",
         "_is_over",
         "_left",
+        "_pipe",
         "_remaining",
         "count",
         "sink",
@@ -132,10 +136,12 @@ class Direction:
         self.sink = sink
         self.count = 0
         self._activity = activity
-        self._buffer = io_loop.receive_buffer
+        self._io_loop = io_loop
         self._is_over = False
         self._remaining = limit
         self._left = _NOTHING
+        self._is_fat = False  # the last receive filled a buffer
+        self._pipe: Pipe | None = None
 
     def start(self) -> None:
         """Carry what was already read, then whatever comes."""
@@ -152,13 +158,16 @@ class Direction:
     def forward(self) -> None:
         """The source can be read from."""
         for _ in range(RECEIVES_A_WAKE_UP):
-            count = self._receive()
-            if count < FULL_RECEIVE_BYTES or self._left or self._is_over:
+            if self._is_fat:
+                self._pipe = self._io_loop.pipes.take()
+            count = self._receive() if self._pipe is None else self._splice(self._pipe)
+            self._is_fat = count >= FULL_RECEIVE_BYTES
+            if not self._is_fat or self._is_over or not self.source.is_receiving:
                 return
 
     def _receive(self) -> int:
         """Receive once and send on; return how much came, 0 when there is no more for now."""
-        buffer = self._buffer
+        buffer = self._io_loop.receive_buffer
         if self._remaining is not None and self._remaining < len(buffer):
             buffer = buffer[: self._remaining]
         try:
@@ -209,6 +218,52 @@ class Direction:
         else:
             self.source.resume()
 
+    def _splice(self, pipe: Pipe) -> int:
+        """As `_receive`, through a pipe; it is kept only while it holds something."""
+        count = 0
+        try:
+            count = pipe.fill(self.source.sock.fileno(), self._remaining or PIPE_BYTES)
+        except (BlockingIOError, InterruptedError):
+            self._give_pipe_back()
+            return 0
+        except OSError as error:
+            self._fail(self.source, error)
+            return 0
+        if not count:
+            self._end(None)
+            return 0
+        self.source.received_bytes += count
+        self.count += count
+        if self._remaining is not None:
+            self._remaining -= count
+        self._drain(pipe)
+        return count
+
+    def _drain(self, pipe: Pipe) -> None:
+        """Send on what a pipe holds."""
+        sink = self.sink
+        try:
+            sink.sent_bytes += pipe.drain(sink.sock.fileno())
+        except OSError as error:
+            self._fail(sink, error)
+            return
+        self._activity.touch()
+        if pipe.held_bytes:
+            self.source.pause()
+            sink.on_writable(partial(self._drain, pipe))
+            return
+        sink.on_writable(None)
+        self._give_pipe_back()
+        if self._remaining == 0:
+            self._end(None)
+        else:
+            self.source.resume()
+
+    def _give_pipe_back(self) -> None:
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            self._io_loop.pipes.give_back(pipe)
+
     def expire(self) -> None:
         """Nothing moved for too long."""
         self._fail(self.source, TimeoutError("nothing moved past the idle timeout"))
@@ -227,9 +282,10 @@ class Direction:
             return
         self._is_over = True
         self.source.divert(None)
-        if self._left:
+        if self._left or self._pipe is not None:
             self._left = _NOTHING
             self.sink.on_writable(None)
+            self._give_pipe_back()
 
 
 async def copy(

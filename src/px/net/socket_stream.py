@@ -26,12 +26,12 @@ class Forwarder(Protocol):
 class SocketStream(OwnedSocket):
     """A stream on a loop that watches descriptors."""
 
-    __slots__ = ("_diverted", "_fd", "_is_registered", "_is_writing", "_reading", "_writing")
+    __slots__ = ("_diverted", "_fd", "_is_writing", "_reading", "_writing", "is_receiving")
 
     def __init__(self, sock: socket.socket, io_loop: IoLoop, peer: str = "") -> None:
         super().__init__(sock, io_loop, peer)
         self._fd = sock.fileno()
-        self._is_registered = False
+        self.is_receiving = False
         self._is_writing = False
         self._diverted: Forwarder | None = None
         self._reading: asyncio.Future[bytes] | None = None
@@ -48,7 +48,7 @@ class SocketStream(OwnedSocket):
             raise closed_here()
         waiter: asyncio.Future[bytes] = self._io_loop.loop.create_future()
         self._reading = waiter
-        if not self._is_registered:
+        if not self.is_receiving:
             self._register()
         try:
             return await waiter
@@ -61,12 +61,12 @@ class SocketStream(OwnedSocket):
 
     def _register(self) -> None:
         self._io_loop.loop.add_reader(self._fd, self._readable)
-        self._is_registered = True
+        self.is_receiving = True
 
     def _unregister(self) -> None:
-        if self._is_registered:
+        if self.is_receiving:
             self._io_loop.loop.remove_reader(self._fd)
-            self._is_registered = False
+            self.is_receiving = False
 
     def _readable(self) -> None:
         if self._diverted is None:
@@ -131,7 +131,7 @@ class SocketStream(OwnedSocket):
         """Watch for input while nobody reads. See `Stream.watch_idle`."""
         if self._unread or self._ended:
             self._report_idle_input()
-        elif not self._is_registered and not self.is_closed:
+        elif not self.is_receiving and not self.is_closed:
             self._register()
 
     def is_quiet(self) -> bool:
@@ -176,7 +176,7 @@ class SocketStream(OwnedSocket):
 
     def resume(self) -> None:
         """Receive again."""
-        if not self._is_registered and not self.is_closed:
+        if not self.is_receiving and not self.is_closed:
             self._register()
 
     def on_writable(self, callback: Callable[[], None] | None) -> None:

@@ -1,0 +1,149 @@
+"""Streams that fill whole buffers go through pipes of the kernel, and give them back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from px.net.io_loop import IoLoop
+from px.net.pipes import MAX_SPARE_PIPES, PipePool
+from px.net.relay import Activity, BrokenStreamError, copy
+from px.net.socket_stream import SocketStream
+from tests.net.pairs import open_pair, relay, stall
+from tests.scripted_upstream import Wire, until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="splice(2) is Linux's")
+
+_DATA = b"".join(n.to_bytes(4, "big") for n in range(3_000_000))
+
+
+class Both(NamedTuple):
+    io_loop: IoLoop
+    first: Any
+    client: Wire
+    second: Any
+    upstream: Wire
+
+
+@pytest.fixture
+async def both() -> AsyncIterator[Both]:
+    io_loop = IoLoop()
+    first, client = open_pair(io_loop, SocketStream)
+    second, upstream = open_pair(io_loop, SocketStream)
+    with client, upstream:
+        async with asyncio.timeout(20):
+            yield Both(io_loop, first, client, second, upstream)
+        first.close()
+        second.close()
+        io_loop.pipes.close()
+
+
+def watch_splices(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the numbers of bytes spliced, as they come."""
+    spliced: list[int] = []
+    splice = os.splice
+
+    def watched(*args: Any, **options: Any) -> int:
+        spliced.append(splice(*args, **options))
+        return spliced[-1]
+
+    monkeypatch.setattr(os, "splice", watched)
+    return spliced
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_fat_stream_is_spliced_whole_and_gives_its_pipe_back(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spliced = watch_splices(monkeypatch)
+    relaying = asyncio.create_task(relay(both.first, both.second, both.io_loop, 30))
+    sending = asyncio.create_task(both.client.send(_DATA))
+    is_whole = await both.upstream.read_exactly(len(_DATA)) == _DATA
+    assert is_whole
+    await sending
+    assert sum(spliced) > len(_DATA)  # most of it, in and out
+    assert (both.first.received_bytes, both.second.sent_bytes) == (len(_DATA), len(_DATA))
+    await until(lambda: repr(both.io_loop.pipes).startswith("<PipePool spare=1 "))
+    await both.client.send(b"and little")
+    await both.upstream.expect(b"and little")
+    both.client.half_close()
+    await both.upstream.expect_end()
+    both.upstream.half_close()
+    await relaying
+
+
+async def test_with_no_pipe_to_be_had_it_is_copied(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    spliced = watch_splices(monkeypatch)
+    both.io_loop.pipes = PipePool(0)
+    copying = asyncio.create_task(_copy(both, len(_DATA)))
+    sending = asyncio.create_task(both.client.send(_DATA))
+    is_whole = await both.upstream.read_exactly(len(_DATA)) == _DATA
+    assert is_whole
+    await sending
+    assert await copying == len(_DATA)
+    assert not spliced
+
+
+async def _copy(both: Both, limit: int) -> int:
+    activity = Activity(both.io_loop, 30)
+    return await copy(both.first, both.second, both.io_loop, limit=limit, activity=activity)
+
+
+async def test_a_limit_is_kept_and_the_rest_is_left(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    spliced = watch_splices(monkeypatch)
+    copying = asyncio.create_task(_copy(both, len(_DATA)))
+    sending = asyncio.create_task(both.client.send(_DATA + b"rest"))
+    is_whole = await both.upstream.read_exactly(len(_DATA)) == _DATA
+    assert is_whole
+    await sending
+    assert await copying == len(_DATA)
+    assert spliced
+    assert await both.first.read() == b"rest"
+
+
+async def test_a_peer_that_takes_nothing_stalls_the_sender_and_its_pipe_is_closed_in_the_end(
+    both: Both,
+) -> None:
+    stall(both.upstream)
+    before = descriptors()
+    relaying = asyncio.create_task(relay(both.first, both.second, both.io_loop, 0.3))
+    sending = asyncio.create_task(both.client.send(bytes(300_000_000)))
+    with pytest.raises(BrokenStreamError):
+        await relaying
+    assert not sending.done()
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    assert repr(both.io_loop.pipes).startswith("<PipePool spare=0 ")
+    assert descriptors() == before - 2  # those of the two streams
+
+
+async def test_few_pipes_are_kept_and_none_after_the_end() -> None:
+    before = descriptors()
+    pool = PipePool()
+    pipes = [pool.take() for _ in range(MAX_SPARE_PIPES + 2)]
+    assert descriptors() == before + 2 * len(pipes)
+    for pipe in pipes:
+        assert pipe is not None
+        pool.give_back(pipe)
+    assert descriptors() == before + 2 * MAX_SPARE_PIPES
+    pool.close()
+    assert descriptors() == before
+
+
+async def test_there_are_only_so_many() -> None:
+    pool = PipePool(1)
+    pipe = pool.take()
+    assert pipe is not None
+    assert pool.take() is None
+    pool.give_back(pipe)
+    assert pool.take() is pipe
+    pipe.close()
