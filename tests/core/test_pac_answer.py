@@ -62,6 +62,12 @@ def test_an_answer_without_anything_usable_is_an_error_that_quotes_it(text):
     assert repr(text) in caught.value.cause
 
 
+def test_a_password_in_an_answer_is_not_quoted():
+    with pytest.raises(PacError) as caught:
+        parse_pac_answer("PROXY user:secret@one:80; SOCKS other:secret@two")
+    assert "'PROXY …@one:80; SOCKS …@two'" in caught.value.cause
+
+
 def test_a_long_answer_is_quoted_in_part():
     with pytest.raises(PacError) as caught:
         parse_pac_answer("x" * 10_000)

@@ -128,6 +128,52 @@ async def test_a_script_that_swallows_the_exception_does_not_get_away_with_it() 
     assert answer.text == "PROXY 10.1.2.3"
 
 
+async def test_what_a_script_keeps_of_a_run_without_a_name_is_thrown_away() -> None:
+    world = World({"a": ("10.0.0.1",), "b": ("10.0.0.2",)})
+    script = world.load(
+        "var kept = {}, calls = 0;"
+        + script_that("""
+            new Date(); // no answer is kept by Px
+            calls++;
+            if (!kept[host]) try { kept[host] = dnsResolve(host) } catch (e) { kept[host] = "wrong" }
+            return "PROXY " + kept[host] + ":" + calls;
+        """)
+    )
+    texts = [(await script.find_routes(f"http://{host}/", host)).text for host in ("a", "a", "b", "b")]
+    # Only the first time is it loaded anew: then its hosts are looked up before.
+    assert texts == ["PROXY 10.0.0.1:1", "PROXY 10.0.0.1:2", "PROXY 10.0.0.2:3", "PROXY 10.0.0.2:4"]
+    assert world.calls == 5
+
+
+async def test_a_script_may_ask_for_addresses_while_it_is_loaded() -> None:
+    world = World({"corp": ("10.0.0.1",), "other": ("10.0.0.2",)})
+    text = "const first = dnsResolve('corp'); let second = dnsResolve('other'), mine = myIpAddress();"
+    script = world.load(
+        text + script_that("return 'PROXY ' + [first, second, mine].join('; PROXY ') + url.length")
+    )
+    answer = await script.find_routes("http://a/", "a")
+    assert answer.text == "PROXY 10.0.0.1; PROXY 10.0.0.2; PROXY 10.9.8.79"
+    assert (world.asked, world.calls) == (["corp", "other"], 3)
+    await script.find_routes("http://a/b", "a")
+    assert (world.asked, world.calls) == (["corp", "other"], 4)
+    world.names["corp"] = ("10.0.0.3",)
+    script.forget()
+    assert (await script.find_routes("http://a/b", "a")).text.startswith("PROXY 10.0.0.3;")
+
+
+async def test_what_is_on_its_way_when_the_network_changes_is_not_kept() -> None:
+    world = World({HOST: ("10.1.2.3",)})
+    script = world.load(script_that("return 'PROXY ' + dnsResolve(host)"))
+    asking = asyncio.create_task(script.find_routes(URL, HOST))
+    await asyncio.sleep(0)
+    world.names[HOST] = ("10.1.2.4",)
+    script.forget()
+    again = await script.find_routes(URL, HOST)
+    assert (again.text, again.is_cached) == ("PROXY 10.1.2.4", False)
+    await asking
+    assert (await script.find_routes(URL, HOST)).text == "PROXY 10.1.2.4"
+
+
 async def test_names_asked_for_in_one_run_are_looked_up_together() -> None:
     world = World({"a": ("10.0.0.1",), "b": ("10.0.0.2",)})
     answer = await world.ask("""
@@ -210,7 +256,7 @@ async def test_an_answer_is_kept_for_a_while() -> None:
     world.now += pac_engine.KEEP_SECONDS
     assert (await script.find_routes(URL, HOST)).text == "PROXY p3"
     script.forget()
-    assert (await script.find_routes(URL, HOST)).text == "PROXY p4"
+    assert (await script.find_routes(URL, HOST)).text == "PROXY p1"  # it is loaded anew
     assert repr(script) == "<PacScript http://pac.test/proxy.pac kept=1>"
 
 

@@ -114,6 +114,7 @@ def test_what_a_script_does_to_its_world_is_its_own_affair(trick):
         "Object.prototype.toJSON = () => 5",
         "Object.prototype.toJSON = () => undefined",
         "Object.prototype.toJSON = () => ({ missing: 5 })",
+        "Object.prototype.toJSON = () => ({ missing: {}, is_tainted: {} })",
         "Object.prototype.toJSON = () => ({ missing: 'abc' })",
         "Object.prototype.toJSON = () => ({ answer: 'DIRECT', alerts: {} })",
         "Object.prototype.toJSON = () => []",

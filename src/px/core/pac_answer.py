@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from px.core.errors import PacError
@@ -52,4 +53,5 @@ def _parse_entry(entry: str) -> Route | None:
 
 
 def _shorten(text: str) -> str:
+    text = re.sub(r"[^\s;@]+@", "…@", text)  # some scripts hand out passwords
     return text if len(text) <= _MAX_SHOWN_CHARS else text[:_MAX_SHOWN_CHARS] + "…"

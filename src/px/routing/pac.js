@@ -313,13 +313,18 @@
                 return typeof result === "string" ? result : UNTELLABLE;
             } catch (error) {
                 try {
-                    const result = missing.length ? stringify({ missing }) : report(error);
+                    const result = missing.length ? tellMissing(error !== MISSING) : report(error);
                     return typeof result === "string" ? result : UNTELLABLE;
                 } catch (again) {
                     return UNTELLABLE;
                 }
             }
         };
+    }
+
+    // A script that caught the exception may have kept what it made of it.
+    function tellMissing(isTainted) {
+        return stringify({ missing, is_tainted: isTainted });
     }
 
     function report(error) {
@@ -333,19 +338,25 @@
         + " typeof FindProxyForURL === 'function' ? FindProxyForURL : null]";
     const evaluate = world.eval;
 
-    const load = guard((script) => {
-        const [extended, plain] = evaluate(script + HAND_OVER);
+    function begin(request) {
+        names = new Map(request.names);
+        ownAddresses = request.own_addresses;
+        missing = [];
+        alerts = [];
+    }
+
+    const load = guard((request) => {
+        begin(request);
+        const [extended, plain] = evaluate(request.script + HAND_OVER);
+        if (missing.length) return tellMissing(true);
         findProxy = extended || plain;
         return findProxy ? "{}" : stringify({ error: "it has no function FindProxyForURL", stack: "" });
     });
 
     const find = guard((request) => {
-        names = new Map(request.names);
-        ownAddresses = request.own_addresses;
-        missing = [];
-        alerts = [];
+        begin(request);
         const answer = findProxy(request.url, request.host);
-        if (missing.length) return stringify({ missing });
+        if (missing.length) return tellMissing(true);
         if (answer === null || answer === undefined) return stringify({ answer: "", alerts });
         if (typeof answer !== "string") return stringify({ error: "its answer is no text but of type " + typeof answer });
         if (answer.length > MAX_ANSWER_CHARS) return stringify({ error: "its answer is too long" });

@@ -103,6 +103,7 @@ class PacScript:
         self._now = now
         self._keep_seconds = 0.0 if _CHANGES.search(text) else KEEP_SECONDS
         self._has_use_for_url = _has_use_for_url(text)
+        self._wants_host = False
         self._broken: _Result | None = None
         self._kept: dict[tuple[str, str], _Result] = {}
         self._under_way: dict[tuple[str, str], asyncio.Task[_Result]] = {}
@@ -126,19 +127,24 @@ class PacScript:
         return (await self._ask_once(key, url)).get()
 
     def forget(self) -> None:
-        """Forget the answers that were kept: the network has changed."""
-        self._kept.clear()
+        """Forget all that was kept, and what is on its way: the network has changed."""
+        self._broken = None
+        self._kept = {}
+        self._under_way = {}
+        self._sandbox.unload()
 
     async def _ask_once(self, key: tuple[str, str], url: str) -> _Result:
         """All who ask the same at the same time share one answer."""
-        task = self._under_way.get(key)
+        under_way = self._under_way
+        task = under_way.get(key)
         if task is None:
             task = asyncio.create_task(self._ask(key, url))
-            self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+            under_way[key] = task
+            task.add_done_callback(lambda _: under_way.pop(key, None))
         return await asyncio.shield(task)
 
     async def _ask(self, key: tuple[str, str], url: str) -> _Result:
+        kept = self._kept
         try:
             async with asyncio.timeout(MAX_SECONDS):
                 answer = await self._replay(url, key[1])
@@ -154,14 +160,8 @@ class PacScript:
         except PacError as error:
             result = self._fail(f"failed: {error.cause}")
         if result.until > self._now():
-            self._keep(key, result)
+            _keep(kept, key, result)
         return result
-
-    def _keep(self, key: tuple[str, str], result: _Result) -> None:
-        self._kept.pop(key, None)
-        while len(self._kept) >= MAX_KEPT:
-            del self._kept[next(iter(self._kept))]
-        self._kept[key] = result
 
     def _fail(self, what: str) -> _Result:
         error = PacError(f"The PAC script {self._location} {what}.", _MEND)
@@ -170,11 +170,13 @@ class PacScript:
     async def _replay(self, url: str, host: str) -> PacAnswer:
         """Call the script until all names that it asks for are known."""
         call = Call(url, host, tuple(self._my_addresses()))
-        names: dict[str, Sequence[str]] = {}
+        names: dict[str, Sequence[str]] = {host: await self._look_up(host)} if self._wants_host else {}
         while True:
             outcome = await self._call(call, names)
             if not outcome.missing:
                 break
+            # It is loaded anew each time that it goes on without a name; most often this one.
+            self._wants_host = self._wants_host or (outcome.is_tainted and host in outcome.missing)
             if len(names) + len(outcome.missing) > MAX_NAMES:
                 raise PacError(f"it asks for the addresses of more than {MAX_NAMES} names")
             found = await asyncio.gather(*(self._look_up(name) for name in outcome.missing))
@@ -200,6 +202,13 @@ class PacScript:
 
     def __repr__(self) -> str:
         return f"<PacScript {self._location} kept={len(self._kept)}>"
+
+
+def _keep(kept: dict[tuple[str, str], _Result], key: tuple[str, str], result: _Result) -> None:
+    kept.pop(key, None)
+    while len(kept) >= MAX_KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = result
 
 
 def _has_use_for_url(script: str) -> bool:

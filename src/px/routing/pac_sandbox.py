@@ -17,7 +17,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ MAX_STACK_BYTES: Final = 256 * 1024
 
 #: ``pac.js`` begins at this line, so that a line of the script can be told from one of its own.
 _OWN_FIRST_LINE = 1_000_000
+_Door = Callable[[str], str]
 _FRAME_LINE = re.compile(r"<input>:(\d+):\d+")
 #: Of this QuickJS makes null where there was no memory for the error either.
 _OUT_OF_MEMORY = "InternalError: out of memory"
@@ -76,15 +77,17 @@ class Outcome:
         missing: Hosts whose addresses the script asked for and were not given: all else is void then.
         answer: What the script returned; empty for null and undefined.
         alerts: What it said by alert().
+        is_tainted: Whether it went on where a name was missing, and may have kept what it made of that.
     """
 
     missing: tuple[str, ...] = ()
     answer: str = ""
-    alerts: tuple[str, ...] = field(default=())
+    alerts: tuple[str, ...] = ()
+    is_tainted: bool = False
 
 
 class Sandbox:
-    """A script, compiled when it is first called and again after it ran into a limit.
+    """A script, loaded when it is first called, and again when its state is not to be relied on any more.
 
     Args:
         script: The text.
@@ -92,7 +95,7 @@ class Sandbox:
 
     def __init__(self, script: str) -> None:
         self._script = script
-        self._find: Callable[[str], str] | None = None
+        self._find: _Door | None = None
         self._occupied = threading.Lock()
 
     def call(self, call: Call, names: Mapping[str, Sequence[str]]) -> Outcome:
@@ -108,18 +111,34 @@ class Sandbox:
         if not self._occupied.acquire(blocking=False):
             raise ScriptError("an earlier call of it has not ended yet", is_limit=True)
         try:
-            find = self._find = self._find or self._load()
-            return _read_outcome(_run(find, _format_call(call, names), CALL_CPU_SECONDS))
+            outcome = self._call(_format_call(call, names))
         except ScriptError as error:
             if error.is_limit:
-                self._find = None
+                self.unload()
             raise
+        else:
+            if outcome.is_tainted:
+                self.unload()
+            return outcome
         finally:
             self._occupied.release()
 
-    def _load(self) -> Callable[[str], str]:
+    def unload(self) -> None:
+        """Have it loaded again by the next call: it may have asked for addresses that were others then."""
+        self._find = None
+
+    def _call(self, request: dict[str, Any]) -> Outcome:
+        find = self._find
+        if find is None:
+            find, outcome = self._load(request)
+            if outcome.missing:
+                return outcome
+            self._find = find
+        return _read_outcome(_run(find, request, CALL_CPU_SECONDS))
+
+    def _load(self, request: dict[str, Any]) -> tuple[_Door, Outcome]:
         try:
-            return _load(self._script)
+            return _load(request | {"script": self._script})
         except ScriptError as error:
             error.is_loading = True
             if error.line:  # where the end comes too early, it is what Px adds that is not expected
@@ -130,17 +149,17 @@ class Sandbox:
         return f"<Sandbox {'loaded' if self._find else 'not loaded'}>"
 
 
-def _format_call(call: Call, names: Mapping[str, Sequence[str]]) -> str:
-    request = {
+def _format_call(call: Call, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    return {
         "url": call.url,
         "host": call.host,
         "own_addresses": list(call.own_addresses),
         "names": [[host, list(addresses)] for host, addresses in names.items()],
     }
-    return json.dumps(request)
 
 
-def _load(script: str) -> Callable[[str], str]:
+def _load(request: dict[str, Any]) -> tuple[_Door, Outcome]:
+    """Return what calls a script, which keeps its world; and what came of loading it."""
     import quickjs  # type: ignore[import-untyped]  # noqa: PLC0415 - 20 ms that only a PAC script needs
 
     context = quickjs.Context()
@@ -151,17 +170,17 @@ def _load(script: str) -> Callable[[str], str]:
     context.eval("delete globalThis.px_load; delete globalThis.px_find")
     context.set_memory_limit(MAX_MEMORY_BYTES)
     context.set_time_limit(LOAD_CPU_SECONDS)
-    _run(load, json.dumps(script), LOAD_CPU_SECONDS)
+    outcome = _read_outcome(_run(load, request, LOAD_CPU_SECONDS))
     context.set_time_limit(CALL_CPU_SECONDS)
-    return find  # type: ignore[no-any-return]  # it keeps its context
+    return find, outcome
 
 
-def _run(door: Callable[[str], str], text: str, cpu_seconds: float) -> dict[str, Any]:
+def _run(door: _Door, request: dict[str, Any], cpu_seconds: float) -> dict[str, Any]:
     """Go through one of the doors of ``pac.js``."""
     import quickjs  # noqa: PLC0415 - see above
 
     try:
-        result = json.loads(door(text))
+        result = json.loads(door(json.dumps(request)))
     except quickjs.JSException as error:
         text = str(error)
         raise _to_error(_OUT_OF_MEMORY if text.strip() == "null" else text, text, cpu_seconds) from None
@@ -192,7 +211,7 @@ def _find_line(stack: str) -> int | None:
 
 def _read_outcome(result: dict[str, Any]) -> Outcome:
     if missing := result.get("missing"):
-        return Outcome(missing=_to_texts(missing))
+        return Outcome(missing=_to_texts(missing), is_tainted=bool(result.get("is_tainted")))
     return Outcome(answer=str(result.get("answer", "")), alerts=_to_texts(result.get("alerts", ())))
 
 
