@@ -239,6 +239,19 @@ def test_an_error_of_its_own_leaves_a_script_its_state():
     assert sandbox.call(CALL, {}).answer == "PROXY p3"
 
 
+def test_what_is_loaded_while_the_network_changes_is_not_kept(monkeypatch):
+    sandbox = Sandbox(script_that("return 'DIRECT'"))
+    load = pac_sandbox._load
+
+    def load_meanwhile(request):
+        sandbox.unload()
+        return load(request)
+
+    monkeypatch.setattr(pac_sandbox, "_load", load_meanwhile)
+    assert sandbox.call(CALL, {}).answer == "DIRECT"
+    assert repr(sandbox) == "<Sandbox not loaded>"
+
+
 #: One step that looks at no limit: about a second.
 LONG_STEP = "if (host === 'long') new Array(3e7).join(''); return 'PROXY done'"
 

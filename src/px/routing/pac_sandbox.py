@@ -96,6 +96,7 @@ class Sandbox:
     def __init__(self, script: str) -> None:
         self._script = script
         self._find: _Door | None = None
+        self._unloads = 0
         self._occupied = threading.Lock()
 
     def call(self, call: Call, names: Mapping[str, Sequence[str]]) -> Outcome:
@@ -126,14 +127,16 @@ class Sandbox:
     def unload(self) -> None:
         """Have it loaded again by the next call: it may have asked for addresses that were others then."""
         self._find = None
+        self._unloads += 1
 
     def _call(self, request: dict[str, Any]) -> Outcome:
-        find = self._find
+        find, unloads = self._find, self._unloads
         if find is None:
             find, outcome = self._load(request)
             if outcome.missing:
                 return outcome
-            self._find = find
+            if unloads == self._unloads:
+                self._find = find
         return _read_outcome(_run(find, request, CALL_CPU_SECONDS))
 
     def _load(self, request: dict[str, Any]) -> tuple[_Door, Outcome]:
