@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from px.log import close_log
+from tests.desktops import internet_options
 from tests.px_process import WINDOWS_PYTHON
 from tests.windows import UNDER_WINE
 
@@ -54,6 +55,17 @@ def _runs_px_under_wine(item: pytest.Item) -> bool:
     """Whether a test is marked to run with a Px under Wine, with the parameters that the mark may name."""
     mark = item.get_closest_marker("px_under_wine")
     return mark is not None and (not mark.args or getattr(item, "callspec").id in mark.args)  # noqa: B009
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_internet_options() -> Iterator[None]:
+    """Have nothing checked in Internet Options, where Windows has proxies looked for by default."""
+    if not UNDER_WINE:
+        yield
+        return
+    with internet_options() as write:
+        write(0)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from px.core.startup_errors import ConfigError
 from px.core.target import Authority
 from px.system.interfaces import OwnAddresses, find_own_addresses
 from px.system.system_proxy import load_proxy_settings
+from px.system.system_proxy_environment import load_environment
 
 if TYPE_CHECKING:
     from px.config import Settings
@@ -102,5 +103,6 @@ def make_discovery(
         detect_pac=partial(run, detect_pac_url, settings.socktimeout),
         load_pac=load_pac,
         make_script=make_script,
+        environment=load_environment(os.environ, is_px),
     )
     return Discovery(scout.look, settings.proxyreload, health, is_all_direct=not settings.noproxy)

@@ -164,7 +164,7 @@ async def test_an_unchanged_file_is_the_same_object(tmp_path) -> None:
 
 async def test_files_that_cannot_be_had(tmp_path) -> None:
     missing = tmp_path / "missing.pac"
-    error = await fail(str(missing), str(missing), "no such file")
+    error = await fail(str(missing), str(missing), "file")
     assert str(Path.cwd()) in error.mend
     await fail(str(tmp_path), "it is no file")
     large = tmp_path / "large.pac"

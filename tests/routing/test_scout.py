@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from px.core.errors import PacError
@@ -24,6 +26,7 @@ class Network:
         self.scripts = set(scripts)
         self.detected = detected
         self.made: list[LoadedPac] = []
+        self.environment: ProxySettings | None = None
 
     async def load_settings(self) -> ProxySettings | None:
         return self.settings
@@ -50,6 +53,7 @@ class Network:
             detect_pac=self.detect_pac,
             load_pac=self.load_pac,
             make_script=self.make_script,
+            environment=self.environment,
         )
 
 
@@ -131,6 +135,35 @@ async def test_a_detected_script_belongs_to_its_network() -> None:
     flaw = await scout.look(first, False)
     assert (flaw.script, flaw.trouble) == (first.script, "no PAC script is found in the network any more")
     assert str(await scout.look(first, True)) == "Internet Options: directly"
+
+
+@pytest.mark.parametrize(
+    ("ways", "said"),
+    [
+        ({"is_auto_detected": True}, "environment: http://a:80"),
+        (
+            {"is_auto_detected": True, "upstreams": {"": parse_upstreams("b")}},
+            "Internet Options: http://b:80",
+        ),
+        ({"pac": "http://p/"}, "Internet Options: directly (http://p/: no answer)"),
+    ],
+)
+async def test_the_environment_is_asked_where_proxies_are_looked_for_in_vain(
+    ways: dict[str, Any], said: str
+) -> None:
+    network = Network(settings(**ways))
+    network.environment = ProxySettings(source="environment", upstreams=UPSTREAMS)
+    assert str(await network.scout().look(Finding(), False)) == said
+
+
+async def test_a_detected_script_that_goes_is_used_on_whatever_the_environment_says() -> None:
+    network = Network(settings(is_auto_detected=True), "http://w/", detected="http://w/")
+    network.environment = ProxySettings(source="environment", upstreams=UPSTREAMS)
+    scout = network.scout()
+    first = await scout.look(Finding(), False)
+    network.detected = None
+    assert (await scout.look(first, False)).script is first.script
+    assert str(await scout.look(first, True)) == "environment: http://a:80"
 
 
 async def test_a_system_that_does_not_answer_changes_nothing() -> None:

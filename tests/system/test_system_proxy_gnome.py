@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import pytest
 
@@ -16,65 +10,29 @@ from px.core.proxy_settings import ProxySettings
 from px.core.secret import Secret
 from px.system.system_proxy import load_proxy_settings
 from px.system.system_proxy_gnome import interpret_values, load_gnome, parse_gsettings
-from tests.corpnet.system_programs import INSTALL_SCRIPT
-from tests.secret_service import dbus_session
+from tests.desktops import GnomeDesktop, gnome_desktop
 from tests.system.places import is_px_itself, shown
-
-_DCONF_SERVICE = next(
-    (
-        path
-        for path in (Path("/usr/libexec/dconf-service"), Path("/usr/lib/dconf/dconf-service"))
-        if path.exists()
-    ),
-    None,
-)
-_SECONDS = 20
 
 Write = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
-def desktop() -> Iterator[Mapping[str, str]]:
-    """Give the environment of somebody whose settings dconf keeps."""
-    if sys.platform != "linux":
-        pytest.skip("GNOME is on Linux")
-    if _DCONF_SERVICE is None or shutil.which("gsettings") is None:
-        reason = f"the settings of GNOME need gsettings and dconf; run {INSTALL_SCRIPT}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with tempfile.TemporaryDirectory(prefix="px-gnome") as name, dbus_session(Path(name)) as session:
-        environ = {
-            "PATH": os.environ["PATH"],
-            "XDG_CONFIG_HOME": f"{name}/config",
-            "XDG_CURRENT_DESKTOP": "ubuntu:GNOME",
-            "GSETTINGS_BACKEND": "dconf",
-            "LC_ALL": "C.UTF-8",
-            **session.environment,
-        }
-        with subprocess.Popen([str(_DCONF_SERVICE)], env=environ, stderr=subprocess.DEVNULL) as service:
-            try:
-                session.wait_for("ca.desrt.dconf", service)
-                yield environ
-            finally:
-                service.terminate()
+def gnome() -> Iterator[GnomeDesktop]:
+    with gnome_desktop() as desktop:
+        yield desktop
 
 
 @pytest.fixture
-def write(desktop: Mapping[str, str]) -> Iterator[Write]:
+def desktop(gnome: GnomeDesktop) -> Mapping[str, str]:
+    """The environment of somebody whose settings dconf keeps."""
+    return gnome.environment
+
+
+@pytest.fixture
+def write(gnome: GnomeDesktop) -> Iterator[Write]:
     """Give what changes a key; in the end all keys are as they were."""
-
-    def run(*command: str) -> None:
-        subprocess.run(
-            ["gsettings", *command], env=desktop, check=True, timeout=_SECONDS, capture_output=True
-        )
-
-    def write_one(key: str, value: str) -> None:
-        child, _, name = key.rpartition(".")
-        run("set", f"org.gnome.system.proxy.{child}".rstrip("."), name, value)
-
-    yield write_one
-    run("reset-recursively", "org.gnome.system.proxy")
+    yield gnome.write
+    gnome.reset()
 
 
 def load(environ: Mapping[str, str]) -> ProxySettings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import struct
 import sys
 from collections.abc import Callable, Iterator
 
@@ -12,6 +11,7 @@ import pytest
 from px.core.proxy_settings import ProxySettings
 from px.system.system_proxy import load_proxy_settings
 from px.system.system_proxy_windows import InternetOptions, parse_internet_options, translate_exception
+from tests.desktops import DETECT, MANUAL, SCRIPT, internet_options
 from tests.system.places import is_px_itself, shown
 
 
@@ -135,38 +135,19 @@ def test_px_as_the_proxy_of_windows_is_no_way() -> None:
 
 # The real ones
 
-_CONNECTIONS = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings\Connections"
-_MANUAL, _SCRIPT, _DETECT = 2, 4, 8
 windows_only = pytest.mark.skipif(sys.platform != "win32", reason="Internet Options are Windows'")
 
 
 @pytest.fixture
 def set_options() -> Iterator[Callable[..., None]]:
-    """Change what the dialogue of Internet Options changes, and undo it in the end."""
-    winreg = importlib.import_module("winreg")
-    name = "DefaultConnectionSettings"
-    with winreg.CreateKeyEx(winreg.HKEY_CURRENT_USER, _CONNECTIONS, 0, winreg.KEY_ALL_ACCESS) as key:
-        try:
-            before = winreg.QueryValueEx(key, name)[0]
-        except FileNotFoundError:
-            before = None
-
-        def write(flags: int, servers: str = "", exceptions: str = "", pac: str = "") -> None:
-            texts = [struct.pack("<I", len(text)) + text.encode() for text in (servers, exceptions, pac)]
-            value = struct.pack("<III", 0x46, 1, flags | 1) + b"".join(texts) + bytes(32)
-            winreg.SetValueEx(key, name, 0, winreg.REG_BINARY, value)
-
+    with internet_options() as write:
         yield write
-        if before is None:
-            winreg.DeleteValue(key, name)
-        else:
-            winreg.SetValueEx(key, name, 0, winreg.REG_BINARY, before)
 
 
 @windows_only
 def test_internet_options_are_read(set_options: Callable[..., None]) -> None:
     set_options(
-        _MANUAL | _SCRIPT | _DETECT,
+        MANUAL | SCRIPT | DETECT,
         "http=a:1;https=b:2",
         "*.corp.example;<local>",
         "http://intranet/proxy.pac",
@@ -184,9 +165,9 @@ def test_internet_options_are_read(set_options: Callable[..., None]) -> None:
 @windows_only
 def test_each_of_internet_options_may_stand_alone(set_options: Callable[..., None]) -> None:
     for flags, servers, pac, is_there in (
-        (_DETECT, "", "", (True, "", {})),
-        (_SCRIPT, "", "http://intranet/proxy.pac", (False, "http://intranet/proxy.pac", {})),
-        (_MANUAL, "proxy:8080", "", (False, "", {"": "http://proxy:8080"})),
+        (DETECT, "", "", (True, "", {})),
+        (SCRIPT, "", "http://intranet/proxy.pac", (False, "http://intranet/proxy.pac", {})),
+        (MANUAL, "proxy:8080", "", (False, "", {"": "http://proxy:8080"})),
     ):
         set_options(flags, servers, "", pac)
         settings = load_proxy_settings({}, is_px_itself)
@@ -207,7 +188,7 @@ def test_where_nothing_is_checked_the_environment_is_asked(set_options: Callable
 def test_what_is_read_leaks_no_memory(set_options: Callable[..., None]) -> None:
     import psutil  # noqa: PLC0415
 
-    set_options(_MANUAL, "proxy:8080", "x" * 60_000)
+    set_options(MANUAL, "proxy:8080", "x" * 60_000)
     windows = importlib.import_module("px.system.system_proxy_windows")
     process = psutil.Process()
     for _ in range(20):

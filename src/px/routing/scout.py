@@ -21,6 +21,7 @@ class Scout:
         detect_pac: Looks for the location of a PAC script in the network (WPAD); raises TimeoutError.
         load_pac: Loads the script of a location, given the one loaded before or None; raises PacError.
         make_script: Makes a script ready to be asked; raises PacError.
+        environment: What the environment says, where the system's settings come to nothing in this network.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class Scout:
         detect_pac: Callable[[], Awaitable[str | None]],
         load_pac: Callable[[str, LoadedPac | None], Awaitable[LoadedPac]],
         make_script: Callable[[LoadedPac], Script],
+        environment: ProxySettings | None,
     ) -> None:
         self._pac = pac
         self._load_settings = load_settings
         self._detect_pac = detect_pac
         self._load_pac = load_pac
         self._make_script = make_script
+        self._environment = environment
         self._loaded: LoadedPac | None = None
         self._script: Script | None = None
 
@@ -60,7 +63,16 @@ class Scout:
                 return await self._follow(here, location)
             except PacError as error:
                 troubles.append(str(error))
-        return _fall_back(replace(here, trouble="; ".join(troubles)), previous, is_new_network=is_new_network)
+        here = replace(here, trouble="; ".join(troubles))
+        return self._ask_environment(_fall_back(here, previous, is_new_network=is_new_network))
+
+    def _ask_environment(self, here: Finding) -> Finding:
+        """Return what the environment says where a proxy is looked for, as by default on Windows, in vain."""
+        settings = here.settings
+        is_known = here.script is not None or here.trouble or settings is None or settings.upstreams
+        if is_known or not self._environment:
+            return here
+        return Finding(source=self._environment.source, settings=self._environment)
 
     async def _locations(self, settings: ProxySettings | None) -> AsyncIterator[str]:
         """Yield where a PAC script may be, in the order in which to try."""
