@@ -23,6 +23,7 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX
 #: Texts that some option or other takes.
 TEXTS = (
     *("0", "1", "3", "7.5", "65535", "NTLM", "ANYSAFE", "alice", "CORP\\alice", "alice@CORP.EXAMPLE"),
+    *("http://wpad.corp.example/proxy.pac", "latin-1"),
     *("10.1.2.3", "127.0.0.1,::1", "10.*, 192.168.0.0/16", "10.*\n.corp.example", "<local>;*.corp.example"),
     *(
         "a:1,http://b:2",
@@ -144,7 +145,7 @@ def test_a_new_file_has_every_key_with_what_was_given_or_its_default(house):
         if option.section:
             value = {"proxy": "a:1,b", "idle": "7"}.get(option.name, option.default)
             assert f"\n{option.key} = {value}".rstrip() + "\n" in text
-    assert text.startswith("[proxy]\nserver = a:1,b\nlisten = ")
+    assert text.startswith("[proxy]\nserver = a:1,b\npac =\n")
 
 
 def test_what_the_user_wrote_stays_and_only_what_was_given_changes(house):
