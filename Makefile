@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
-.PHONY: help demo check test all-tests test-windows lint types imports unit-newer system-packages cover bench binary docs clean
+.PHONY: help demo check test all-tests test-windows lint types imports system-packages cover bench binary docs clean
 
 help:
 	@sed -n '1s/^# //p' Makefile
@@ -16,7 +16,7 @@ check: lint types imports
 
 # Side by side, the longest one first.
 test: system-packages check
-	$(BIN)/python -m scripts.run_stages all-tests test-windows unit-newer
+	$(BIN)/python -m scripts.run_stages all-tests test-windows unit-3.12 unit-3.13 unit-3.14
 
 all-tests: $(VENV)/dev-installed
 	$(BIN)/python -m pytest
@@ -33,9 +33,9 @@ types: $(VENV)/dev-installed
 imports: $(VENV)/dev-installed
 	$(BIN)/python -m pytest -q tests/test_import_rules.py
 
-# The tests that need no system packages, on every Python newer than that of .venv.
-unit-newer: $(VENV)/dev-installed
-	scripts/test_newer_pythons.sh $(BIN)/python
+# The tests that need no system packages, on that Python if it is newer than the one of .venv.
+unit-3.%: $(VENV)/dev-installed
+	scripts/test_newer_python.sh $(BIN)/python $*
 
 # The same tests, on a Windows Python under Wine.
 test-windows: $(VENV)/dev-installed
