@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from px.core.errors import PacError
-from px.core.pac_answer import parse_pac_answer
+from px.core.pac_answer import MAX_ENTRIES, parse_pac_answer
 from px.core.route import Direct, UpstreamAddress, Via
 
 DIRECT = Direct()
@@ -72,6 +74,17 @@ def test_a_long_answer_is_quoted_in_part():
     with pytest.raises(PacError) as caught:
         parse_pac_answer("x" * 10_000)
     assert len(caught.value.cause) < 300
+
+
+def test_to_quote_a_long_answer_takes_no_long_time():
+    begun = time.monotonic()
+    with pytest.raises(PacError):
+        parse_pac_answer("x" * 32768)
+    assert time.monotonic() - begun < 1
+
+
+def test_a_list_without_an_end_is_cut():
+    assert len(parse_pac_answer("".join(f"PROXY p{number};" for number in range(1000)))) == MAX_ENTRIES
 
 
 def test_what_a_script_found_is_marked_as_found():

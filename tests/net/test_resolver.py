@@ -97,5 +97,18 @@ async def test_forgetting_asks_again_and_memory_is_bounded(monkeypatch: pytest.M
     assert repr(resolver) == "<Resolver names=0 under_way=0>"
 
 
+async def test_what_was_asked_in_another_network_is_not_remembered_in_this_one() -> None:
+    names = Names(["1.1.1.1"], ["2.2.2.2"])
+    resolver = names.resolver()
+    before = asyncio.create_task(resolver.resolve("a"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert names.asked == ["a"]
+    resolver.forget()
+    after = asyncio.create_task(resolver.resolve("a"))
+    assert (await before, await after) == (("1.1.1.1",), ("2.2.2.2",))
+    assert await resolver.resolve("a") == ("2.2.2.2",)
+
+
 def test_the_system_finds_localhost() -> None:
     assert "127.0.0.1" in resolver_module._get_addresses("localhost")

@@ -236,3 +236,21 @@ async def test_what_could_not_be_had_is_looked_for_again_soon_and_then_less_ofte
     assert pauses[0] in {0.01, 0.02}
     assert pauses == sorted(pauses)
     assert pauses[-1] == 0.05
+
+
+def test_where_a_script_is_from_is_told_without_secrets_and_without_the_script() -> None:
+    told = [str(by_script(location=location)) for location in ("http://u:secret@h/p.pac", "data:,secret")]
+    assert told == ["--pac: PAC script http://h/p.pac", "--pac: PAC script in the data: URL"]
+
+
+async def test_nothing_is_lost_before_it_was_looked_for() -> None:
+    """Else a name that only the upstream knows is an error until the script has come."""
+    lookout = Lookout(by_script(A))
+    lookout.may_end.clear()
+    async with discovery_of(lookout, is_all_direct=False) as discovery:
+        assert not discovery.is_lost
+        lookout.findings = [Finding()]
+        lookout.may_end.set()
+        with pytest.raises(ForbiddenError):
+            await discovery.routes_for(get())
+        assert discovery.is_lost

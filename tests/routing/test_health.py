@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from px.core.route import parse_upstreams
-from px.routing.health import FIRST_PROBE_SECONDS, MAX_PROBE_SECONDS, UpstreamHealth
+from px.core.route import Via, parse_upstreams
+from px.routing.health import (
+    FIRST_PROBE_SECONDS,
+    FORGET_SECONDS,
+    MAX_DEAD,
+    MAX_PROBE_SECONDS,
+    UpstreamHealth,
+)
 
 A, B, C = parse_upstreams("a,b,c")
 
@@ -69,3 +75,25 @@ def test_one_that_is_reached_is_not_probed() -> None:
     bench.health.report(A, is_reachable=True)
     bench.now += 100
     assert bench.health.due_probes() == []
+
+
+def test_one_that_nobody_asks_for_any_more_is_forgotten() -> None:
+    """A PAC script may have named it once; else it would be probed for ever."""
+    bench = Bench()
+    for upstream in (A, B, C):
+        bench.fail(upstream)
+    bench.now += FORGET_SECONDS - 1
+    bench.health.order([A])
+    bench.health.order_listed([Via(B)])
+    bench.fail(A)
+    bench.now += 1
+    assert bench.health.due_probes() == [B]
+    assert list(bench.health.dead) == [A, B]
+
+
+def test_a_script_that_names_ever_new_ones_fills_no_memory() -> None:
+    bench = Bench()
+    upstreams = parse_upstreams(",".join(f"p{number}" for number in range(2 * MAX_DEAD)))
+    for upstream in upstreams:
+        bench.fail(upstream)
+    assert list(bench.health.dead) == list(upstreams[MAX_DEAD:])

@@ -276,6 +276,7 @@ async def test_paths_of_one_encrypted_origin_share_an_answer() -> None:
         (script_that("eval('u' + 'rl'); " + COUNT), False),
         ("FindProxyForURL = " + script_that(COUNT).replace("FindProxyForURL", ""), False),
         (script_that(COUNT) + script_that(COUNT).replace("URL", "URLEx").replace("url", "u"), False),
+        ("// function FindProxyForURL(url, h)\nFindProxyForURL = (u, h) => { u.x; " + COUNT + "}", False),
     ],
 )
 async def test_a_script_that_looks_at_hosts_only_is_asked_once_a_host(text, is_one_for_all) -> None:
@@ -303,6 +304,41 @@ async def test_no_more_answers_are_kept_than_there_is_room_for(monkeypatch) -> N
     assert "kept=3" in repr(script)
     assert (await script.find_routes("http://a/4", "a")).is_cached
     assert not (await script.find_routes("http://a/1", "a")).is_cached
+
+
+async def test_answers_for_long_urls_are_not_kept_as_they_take_room() -> None:
+    script = World().load(script_that(ON_URL + "return ''"))
+    for _ in range(2):
+        assert not (await script.find_routes("http://a/" + "x" * 5000, "a")).is_cached
+
+
+async def test_a_long_script_is_asked_each_time_as_reading_it_would_hold_up_the_loop() -> None:
+    script = World().load(script_that("return ''") + " " * 2 * 1024 * 1024)
+    for _ in range(2):
+        assert not (await script.find_routes(URL, HOST)).is_cached
+
+
+async def test_what_was_asked_in_another_network_is_not_kept_in_this_one() -> None:
+    world = World({HOST: ("10.0.0.1",)})
+    asked, answered = asyncio.Event(), asyncio.Event()
+    quick = world.resolve
+
+    async def resolve(host: str) -> Sequence[str]:
+        addresses = await quick(host)
+        asked.set()
+        await answered.wait()
+        return addresses
+
+    world.resolve = resolve  # type: ignore[method-assign]
+    script = world.load(script_that("return 'PROXY ' + dnsResolve(host)"))
+    before = asyncio.create_task(script.find_routes(URL, HOST))
+    await asked.wait()
+    script.forget()
+    world.names[HOST] = ("10.0.0.2",)
+    after = asyncio.create_task(script.find_routes(URL, HOST))
+    answered.set()
+    assert [(await each).text for each in (before, after)] == ["PROXY 10.0.0.1", "PROXY 10.0.0.2"]
+    assert (await script.find_routes(URL, HOST)).text == "PROXY 10.0.0.2"
 
 
 async def test_who_asks_the_same_at_the_same_time_shares_one_call() -> None:

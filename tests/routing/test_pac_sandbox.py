@@ -123,11 +123,20 @@ def test_what_a_script_does_to_its_world_is_its_own_affair(trick):
         "Object.prototype.toJSON = () => ({ answer: 'DIRECT', alerts: {} })",
         "Object.prototype.toJSON = () => []",
         "Object.prototype.toJSON = () => { throw null }",
+        "Object.prototype.toJSON = () => ({ answer: ';'.repeat(1e5) })",
+        "Object.prototype.toJSON = () => ({ answer: ';'.repeat(1e6) })",
     ],
 )
 def test_an_answer_in_no_form_that_px_knows_is_an_error(trick):
     with pytest.raises(ScriptError):
         call("return 'DIRECT'", trick)
+
+
+@pytest.mark.parametrize("depth", [400_000, 600_000])
+def test_a_result_without_an_end_is_not_read(depth):
+    """Nested so deep that who reads it runs out of stack, and longer than Px would ever make it."""
+    with pytest.raises(ScriptError, match="broke what it runs in"):
+        pac_sandbox._run(lambda _: "[" * depth, {}, 1.0)
 
 
 @pytest.mark.parametrize(

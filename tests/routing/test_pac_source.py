@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -443,12 +444,21 @@ async def test_trust_that_cannot_be_loaded(tls_server: Server) -> None:
         (SCRIPT.encode("latin-1"), "utf-8"),
         (SCRIPT.encode("latin-1"), "no-such-charset"),
         (SCRIPT.encode("latin-1"), "base64"),
+        *((DATA, codec) for codec in ("punycode", "IDNA", "unicode-escape", "raw_unicode_escape")),
         (SCRIPT.encode("cp437"), "cp437"),
         (SCRIPT.encode("utf-16-le"), "utf-16-le"),
     ],
 )
 def test_the_encoding_is_found(data, charset):
     assert decode_script(data, "auto", charset) == SCRIPT
+
+
+def test_no_server_chooses_an_encoding_that_takes_for_ever():
+    """Five megabytes of Punycode would take half an hour, in which the loop stands."""
+    data = b"//" + b"a" * 200_000 + b"-" + b"b" * 200_000
+    begun = time.monotonic()
+    assert decode_script(data, "auto", "punycode") == data.decode()
+    assert time.monotonic() - begun < 1
 
 
 def test_the_order_of_encodings():

@@ -19,17 +19,20 @@ _SCHEMES: Final = {
     "SOCKS4": "socks4",
 }
 _MAX_SHOWN_CHARS = 200
+#: More than can be tried before a client gives up; each costs time that other requests wait for.
+MAX_ENTRIES: Final = 100
 
 
 def parse_pac_answer(text: str) -> tuple[Route, ...]:
     """Return the routes that an answer names, in order, each once; at least one.
 
-    As in browsers, an entry that cannot be read is left out, and an empty answer means `Direct`.
+    As in browsers, an entry that cannot be read is left out, and an empty answer means `Direct`. So are those
+    after the first `MAX_ENTRIES`.
 
     Raises:
         PacError: There are entries, and none can be read.
     """
-    entries = [entry.strip() for entry in text.split(";")]
+    entries = [entry.strip() for entry in text.split(";", MAX_ENTRIES)[:MAX_ENTRIES]]
     if not any(entries):
         return (Direct("PAC"),)
     routes = dict.fromkeys(route for entry in entries if (route := _parse_entry(entry)) is not None)
@@ -53,5 +56,5 @@ def _parse_entry(entry: str) -> Route | None:
 
 
 def _shorten(text: str) -> str:
-    text = re.sub(r"[^\s;@]+@", "…@", text)  # some scripts hand out passwords
+    text = re.sub(r"(?<![^\s;@])[^\s;@]+@", "…@", text)  # some scripts hand out passwords
     return text if len(text) <= _MAX_SHOWN_CHARS else text[:_MAX_SHOWN_CHARS] + "…"

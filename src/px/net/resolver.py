@@ -60,14 +60,15 @@ class Resolver:
 
     async def _look_up_once(self, host: str) -> _Answer:
         """All who ask for one name at the same time share one look-up."""
-        task = self._under_way.get(host)
+        under_way = self._under_way
+        task = under_way.get(host)
         if task is None:
-            task = asyncio.create_task(self._look_up(host))
-            self._under_way[host] = task
-            task.add_done_callback(lambda _: self._under_way.pop(host, None))
+            task = under_way[host] = asyncio.create_task(self._look_up(host))
+            task.add_done_callback(lambda _: under_way.pop(host, None))
         return await asyncio.shield(task)
 
     async def _look_up(self, host: str) -> _Answer:
+        answers = self._answers
         try:
             addresses = tuple(await self._run(_get_addresses, host))
             answer = _Answer(addresses, "", self._now() + KEEP_SECONDS)
@@ -75,14 +76,15 @@ class Resolver:
             answer = _failure("the name server did not answer in time", self._now())
         except (OSError, UnicodeError) as error:
             answer = _failure(_say_failure(error), self._now())
-        while len(self._answers) >= MAX_NAMES:
-            del self._answers[next(iter(self._answers))]
-        self._answers[host] = answer
+        while len(answers) >= MAX_NAMES:
+            del answers[next(iter(answers))]
+        answers[host] = answer
         return answer
 
     def forget(self) -> None:
         """Forget all answers: the network has changed."""
-        self._answers.clear()
+        # What is under way was asked there too, and ends in the old ones.
+        self._answers, self._under_way = {}, {}
 
     def __repr__(self) -> str:
         return f"<Resolver names={len(self._answers)} under_way={len(self._under_way)}>"

@@ -48,8 +48,8 @@ class Discovery:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it knows no way at all."""
-        return not self.finding.source and not self._may_be_direct
+        """Whether it knows that there is no way at all."""
+        return self._is_settled.is_set() and not self.finding.source and not self._may_be_direct
 
     async def run(self) -> None:
         """Look for ever."""

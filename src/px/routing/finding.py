@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from px.core.head import RequestHead
+from px.core.pac_location import shorten_location
 from px.core.proxy_settings import ProxySettings
 from px.routing.pac_engine import PacAnswer
 
@@ -52,7 +53,7 @@ class Finding:
 
     def _say_way(self) -> str:
         if self.script is not None:
-            return f"PAC script {self.location}"
+            return f"PAC script {shorten_location(self.location)}"
         upstreams = self.settings.upstreams.values() if self.settings is not None else ()
         return ", ".join(dict.fromkeys(str(each) for some in upstreams for each in some)) or "directly"
 

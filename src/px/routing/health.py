@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,14 +10,19 @@ from px.core.route import Route, UpstreamAddress, Via
 
 FIRST_PROBE_SECONDS = 1.0
 MAX_PROBE_SECONDS = 60.0
+#: A dead upstream that no request has asked for in this time is forgotten, and new to the next one.
+FORGET_SECONDS = 600.0
+#: A PAC script may name any number.
+MAX_DEAD = 64
 
 
 @dataclass
 class _Death:
-    """An upstream that could not be reached."""
+    """An upstream that could not be reached, and when a request last asked for it."""
 
     next_probe: float
     interval: float
+    asked_at: float
 
 
 class UpstreamHealth:
@@ -36,11 +41,20 @@ class UpstreamHealth:
 
     def order(self, upstreams: Sequence[UpstreamAddress]) -> list[UpstreamAddress]:
         """Return the upstreams, the one that worked last first, dead ones at the end."""
+        if self._dead:
+            self._note_asked(upstreams)
         return sorted(upstreams, key=self._rank)
 
     def order_listed(self, routes: Sequence[Route]) -> list[Route]:
         """Return routes in the order of a PAC script, with dead upstreams at the end."""
+        if self._dead:
+            self._note_asked(route.upstream for route in routes if isinstance(route, Via))
         return sorted(routes, key=lambda route: isinstance(route, Via) and route.upstream in self._dead)
+
+    def _note_asked(self, upstreams: Iterable[UpstreamAddress]) -> None:
+        for upstream in upstreams:
+            if death := self._dead.get(upstream):
+                death.asked_at = self._now()
 
     def _rank(self, upstream: UpstreamAddress) -> int:
         if upstream in self._dead:
@@ -53,11 +67,13 @@ class UpstreamHealth:
             self._dead.pop(upstream, None)
             self._last_good = upstream
             return
-        death = self._dead.get(upstream)
-        if death is not None and self._now() < death.next_probe:
+        death, now = self._dead.get(upstream), self._now()
+        if death is not None and now < death.next_probe:
             return  # many requests fail at once: that is one failure
         interval = min(2 * death.interval, MAX_PROBE_SECONDS) if death else FIRST_PROBE_SECONDS
-        self._dead[upstream] = _Death(self._now() + interval, interval)
+        if death is None and len(self._dead) >= MAX_DEAD:
+            del self._dead[next(iter(self._dead))]
+        self._dead[upstream] = _Death(now + interval, interval, death.asked_at if death else now)
         self._on_death()
 
     def revive(self, upstream: UpstreamAddress) -> None:
@@ -72,7 +88,9 @@ class UpstreamHealth:
     def due_probes(self) -> list[UpstreamAddress]:
         """Return the dead upstreams whose time for a probe has come."""
         now = self._now()
-        return [upstream for upstream, death in self._dead.items() if death.next_probe <= now]
+        asked = {upstream: d for upstream, d in self._dead.items() if now < d.asked_at + FORGET_SECONDS}
+        self._dead = asked
+        return [upstream for upstream, death in asked.items() if death.next_probe <= now]
 
     def state_of(self, upstream: UpstreamAddress) -> Literal["down", "in use", "ready"]:
         """Return how an upstream stands, for people."""

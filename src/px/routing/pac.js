@@ -18,6 +18,7 @@
     const MAX_REASON_CHARS = 500;
     const MAX_ALERTS = 20;
     const MAX_MISSING = 100;
+    const MAX_NAME_CHARS = 255;
     const MAX_KEPT = 20000;
     const MISSING = new Error("a name that is being looked up");
     const OUT_OF_MEMORY = '{"error":"InternalError: out of memory","stack":""}';
@@ -89,7 +90,7 @@
     function lookUp(host) {
         const addresses = names.get(host);
         if (addresses !== undefined) return addresses;
-        if (typeof host !== "string" || host === "") return [];
+        if (typeof host !== "string" || host === "" || host.length > MAX_NAME_CHARS) return [];
         if (isIPv4(host) || parseIPv6(host)) return [host];
         if (missing.length < MAX_MISSING && !missing.includes(host)) missing.push(host);
         throw MISSING;

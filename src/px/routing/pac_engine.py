@@ -20,6 +20,10 @@ KEEP_SECONDS = 30.0
 #: So that a script that loops is not asked again for each of the six connections of a browser.
 KEEP_FAILURE_SECONDS = 5.0
 MAX_KEPT = 1024
+#: Longer URLs come once, and a thousand of the longest would be 64 MB.
+MAX_KEPT_URL_CHARS = 2048
+#: Of a script that is looked at for what its answers hang on. It takes 0.1 s, in which the loop stands.
+MAX_READ_CHARS = 1024 * 1024
 #: Names that one call may have looked up, and seconds that it may take with all of them.
 MAX_NAMES = 20
 MAX_SECONDS = 20.0
@@ -29,6 +33,7 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 #: What makes an answer good for once only. Where a script hides it, its answers are 30 s behind.
 _CHANGES = re.compile(r"\b(?:Date|weekdayRange|dateRange|timeRange|random|performance|alert)\b")
+_NAME = re.compile(r"\bFindProxyForURL")
 _ENTRY = re.compile(r"\bfunction\s+FindProxyForURL(?:Ex)?\s*\(\s*(\w+)\s*,")
 _HIDDEN_ARGUMENTS = re.compile(r"\b(?:arguments|eval|Function)\b")
 _DEFAULT_PORTS: Final = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
@@ -101,7 +106,8 @@ class PacScript:
         self._resolve = resolve
         self._my_addresses = my_addresses
         self._now = now
-        self._keep_seconds = 0.0 if _CHANGES.search(text) else KEEP_SECONDS
+        is_short = len(text) <= MAX_READ_CHARS
+        self._keep_seconds = KEEP_SECONDS if is_short and not _CHANGES.search(text) else 0.0
         self._has_use_for_url = _has_use_for_url(text)
         self._wants_host = False
         self._broken: _Result | None = None
@@ -138,8 +144,7 @@ class PacScript:
         under_way = self._under_way
         task = under_way.get(key)
         if task is None:
-            task = asyncio.create_task(self._ask(key, url))
-            under_way[key] = task
+            task = under_way[key] = asyncio.create_task(self._ask(key, url))
             task.add_done_callback(lambda _: under_way.pop(key, None))
         return await asyncio.shield(task)
 
@@ -159,7 +164,7 @@ class PacScript:
                 self._broken = result = replace(result, until=self._now() + KEEP_SECONDS)
         except PacError as error:
             result = self._fail(f"failed: {error.cause}")
-        if result.until > self._now():
+        if result.until > self._now() and len(url) <= MAX_KEPT_URL_CHARS:
             _keep(kept, key, result)
         return result
 
@@ -213,8 +218,10 @@ def _keep(kept: dict[tuple[str, str], _Result], key: tuple[str, str], result: _R
 
 def _has_use_for_url(script: str) -> bool:
     """Whether answers may hang on more of a URL than its host: if not, one is good for all of a host."""
+    if len(script) > MAX_READ_CHARS or len(_NAME.findall(script)) != 1:
+        return True  # of several one may stand in a comment
     entries = _ENTRY.findall(script)
-    if len(entries) != 1 or _HIDDEN_ARGUMENTS.search(script):
+    if not entries or _HIDDEN_ARGUMENTS.search(script):
         return True
     return len(re.findall(rf"\b{entries[0]}\b", script)) > 1
 

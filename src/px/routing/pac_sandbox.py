@@ -26,6 +26,11 @@ CALL_CPU_SECONDS: Final = 1.0
 MAX_MEMORY_BYTES: Final = 128 * 1024 * 1024
 #: Far below the smallest stack of a thread on the systems that Px runs on.
 MAX_STACK_BYTES: Final = 256 * 1024
+#: ``pac.js`` makes none that is longer, but a script can have a say in how JSON is written (``toJSON``), and
+#: who reads what comes out has no limits.
+MAX_RESULT_CHARS: Final = 512 * 1024
+#: As in ``pac.js``.
+MAX_ANSWER_CHARS: Final = 32768
 
 #: ``pac.js`` begins at this line, so that a line of the script can be told from one of its own.
 _OWN_FIRST_LINE = 1_000_000
@@ -183,17 +188,23 @@ def _run(door: _Door, request: dict[str, Any], cpu_seconds: float) -> dict[str, 
     import quickjs  # noqa: PLC0415 - see above
 
     try:
-        result = json.loads(door(json.dumps(request)))
+        result = _parse_result(door(json.dumps(request)))
     except quickjs.JSException as error:
         text = str(error)
         raise _to_error(_OUT_OF_MEMORY if text.strip() == "null" else text, text, cpu_seconds) from None
-    except (ValueError, TypeError, SystemError) as error:
+    except (ValueError, TypeError, SystemError, RecursionError) as error:
         raise ScriptError("it broke what it runs in", is_limit=True) from error
     if not isinstance(result, dict):
         raise ScriptError("it broke what it runs in", is_limit=True)
     if "error" in result:
         raise _to_error(str(result["error"]), str(result.get("stack", "")), cpu_seconds)
     return result
+
+
+def _parse_result(text: str) -> Any:
+    if len(text) > MAX_RESULT_CHARS:
+        raise ValueError("too long")
+    return json.loads(text)
 
 
 def _to_error(text: str, stack: str, cpu_seconds: float) -> ScriptError:
@@ -215,7 +226,10 @@ def _find_line(stack: str) -> int | None:
 def _read_outcome(result: dict[str, Any]) -> Outcome:
     if missing := result.get("missing"):
         return Outcome(missing=_to_texts(missing), is_tainted=bool(result.get("is_tainted")))
-    return Outcome(answer=str(result.get("answer", "")), alerts=_to_texts(result.get("alerts", ())))
+    answer = str(result.get("answer", ""))
+    if len(answer) > MAX_ANSWER_CHARS:
+        raise ScriptError("its answer is too long")
+    return Outcome(answer=answer, alerts=_to_texts(result.get("alerts", ())))
 
 
 def _to_texts(values: Any) -> tuple[str, ...]:

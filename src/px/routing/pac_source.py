@@ -28,6 +28,8 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+#: No script is written in these, and the time they take grows with the square of the length.
+_NO_CHARSETS: Final = {"punycode", "idna", "unicode_escape", "raw_unicode_escape"}
 _DATA_URL = re.compile(r"(?is)data:(?P<type>[^,]*?)(?P<base64>;\s*base64)?,(?P<data>.*)")
 _CHARSET = re.compile(r";\s*charset=\"?([^\";\s]+)", re.IGNORECASE)
 
@@ -186,6 +188,6 @@ def decode_script(data: bytes, encoding: str, charset: str = "") -> str:
 
 def _try_codec(data: bytes, codec: str) -> str | None:
     try:
-        return data.decode(codec)
+        return None if codecs.lookup(codec).name.replace("-", "_") in _NO_CHARSETS else data.decode(codec)
     except (LookupError, ValueError):  # no such codec, or not its bytes
         return None
