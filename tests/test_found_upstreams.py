@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.desktops import MANUAL, SCRIPT, gnome_desktop, internet_options
+from tests.free_ports import free_port
 from tests.px_process import PxProcess, run_action, until
 from tests.small_origin import get
 
@@ -208,3 +209,18 @@ def test_internet_options_are_followed(tmp_path: Path, first: Upstream, second: 
             write(SCRIPT, pac=second.pac_url)
             until(lambda: asked(px) == "by second")
             assert second.pac_url in px.status()["way"]
+
+
+@pytest.mark.parametrize("word", ["PROXY", "SOCKS5", "HTTPS"])
+@pytest.mark.parametrize("has_more", [False, True])
+def test_a_script_that_names_px_itself_makes_no_circle(
+    tmp_path: Path, first: Upstream, word: str, has_more: bool
+) -> None:
+    """Not without Via either, by which a request that comes back is known."""
+    port = free_port()
+    answer = f"{word} localhost:{port}" + (f"; {proxies(first)}" if has_more else "")
+    pac = tmp_path / "proxy.pac"
+    pac.write_text(script(f"return '{answer}'"))
+    with PxProcess(tmp_path, f"--pac={pac}", "--via=0", port=port) as px:
+        told = get(px, SITE)
+    assert (b"by first" in told) if has_more else told.startswith(b"HTTP/1.1 508 ")

@@ -103,16 +103,16 @@ class Px:
         name_threads = Offload("px-names", max(1, settings.threads - taken), settings.socktimeout)
         self._login_threads = Offload("px-login", MAX_LOGIN_THREADS, settings.socktimeout)
         self._resolver = Resolver(name_threads.run, io_loop.now)
-        dialer = Dialer(io_loop, self._resolver, settings.socktimeout)
+        is_own = OwnAddresses(time.monotonic).has
+        listening = {sock.getsockname()[:2] for sock in sockets}
+        self._is_px = partial(is_px_itself, listening=listening, is_own=is_own)
+        dialer = Dialer(io_loop, self._resolver, settings.socktimeout, self._is_px)
         self._some_are_dead = asyncio.Event()
         self._health = UpstreamHealth(io_loop.now, self._some_are_dead.set)
         self._hops = UpstreamHops(settings, state, installation, self._login_threads, io_loop.now)
         self._hop_dialer = HopDialer(
             dialer, settings.socktimeout, self._hops.socks_login_of, self._make_channel_bindings
         )
-        is_own = OwnAddresses(time.monotonic).has
-        listening = {sock.getsockname()[:2] for sock in sockets}
-        self._is_px = partial(is_px_itself, listening=listening, is_own=is_own)
         self._discovery = self._make_discovery(name_threads, io_loop)
         self._pool = Pool(io_loop, max_idle=min(MAX_IDLE, raise_limit() // FILES_A_KEPT_CONNECTION))
         _LOGGER.info(

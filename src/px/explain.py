@@ -66,7 +66,8 @@ class Explainer:
         io_loop = IoLoop()
         threads = Offload("px-names", settings.threads, settings.socktimeout)
         self._resolver = Resolver(threads.run, io_loop.now)
-        self._dialer = Dialer(io_loop, self._resolver, settings.socktimeout)
+        self._is_px = px_check(settings)
+        self._dialer = Dialer(io_loop, self._resolver, settings.socktimeout, lambda at: self._is_px(*at))
         self._health = UpstreamHealth(io_loop.now, lambda: None)
         self._discovery = make_discovery(
             settings, threads.run, self._resolver.resolve, self._health, io_loop.now
@@ -81,7 +82,7 @@ class Explainer:
         """Tell the way of a request."""
         self._tell("request", f"{request.method.decode('ascii')} {request.target.decode('ascii')}")
         target = request.authority
-        if px_check(self._settings)(target.host, target.port):
+        if self._is_px(target.host, target.port):
             self._tell("result", "refused, 508: that is where Px itself listens")
             return
         await self._tell_addresses(target.host)

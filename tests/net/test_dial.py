@@ -9,11 +9,14 @@ import time
 import pytest
 
 from px.core.errors import UnreachableError
+from px.core.target import Authority
 from px.net import dial
 from px.net.dial import Dialer, interleave_families
 from px.net.io_loop import IoLoop
 from px.net.resolver import Resolver
 from tests.net.silent import Silent
+
+OWN = Authority("127.0.0.9", 3128)
 
 
 def dialer(*addresses: str, timeout_seconds: float = 5) -> Dialer:
@@ -21,7 +24,7 @@ def dialer(*addresses: str, timeout_seconds: float = 5) -> Dialer:
         return list(addresses)
 
     io_loop = IoLoop()
-    return Dialer(io_loop, Resolver(run, io_loop.now), timeout_seconds)
+    return Dialer(io_loop, Resolver(run, io_loop.now), timeout_seconds, lambda at: at == OWN)
 
 
 @pytest.fixture
@@ -91,3 +94,12 @@ def test_families_alternate_beginning_with_the_preferred_one() -> None:
     assert interleave_families(["::1", "::2", "1.1.1.1", "::3"]) == ["::1", "1.1.1.1", "::2", "::3"]
     assert interleave_families(["1.1.1.1", "1.1.1.2", "::1"]) == ["1.1.1.1", "::1", "1.1.1.2"]
     assert interleave_families(["1.1.1.1"]) == ["1.1.1.1"]
+
+
+async def test_px_never_connects_to_itself_whatever_the_name(listening: socket.socket) -> None:
+    """Without Via one request would come back until there is no descriptor left."""
+    with pytest.raises(UnreachableError, match="where Px itself listens") as caught:
+        await dialer(OWN.host).connect("evil.test", OWN.port)
+    assert (caught.value.status, caught.value.proxy_status) == (508, "proxy_loop_detected")
+    stream = await dialer(OWN.host, "127.0.0.1").connect("host.test", listening.getsockname()[1])
+    stream.close()

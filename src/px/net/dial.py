@@ -6,11 +6,12 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 from weakref import WeakSet
 
-from px.core.errors import ExhaustedError, PxError, UnreachableError
+from px.core.errors import ExhaustedError, LoopError, PxError, UnreachableError
+from px.core.target import Authority
 from px.net.completion_stream import CompletionStream
 from px.net.io_loop import NEVER, IoLoop
 from px.net.lifeline import is_stranded, set_patience
@@ -40,12 +41,21 @@ class Dialer:
         io_loop: Of the streams it opens.
         resolver: Of the names.
         timeout_seconds: For the connects to all addresses together.
+        is_own: Whether Px itself listens at an address. A PAC script may lead there by any name, and without
+            Via one request would come back for ever.
     """
 
-    def __init__(self, io_loop: IoLoop, resolver: Resolver, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        io_loop: IoLoop,
+        resolver: Resolver,
+        timeout_seconds: float,
+        is_own: Callable[[Authority], bool],
+    ) -> None:
         self._io_loop = io_loop
         self._resolver = resolver
         self._timeout_seconds = timeout_seconds
+        self._is_own = is_own
         self._opened: WeakSet[SocketStream | CompletionStream] = WeakSet()
 
     async def connect(self, host: str, port: int) -> SocketStream | CompletionStream:
@@ -55,8 +65,11 @@ class Dialer:
             UnreachableError: The name is unknown, or no address answers in time.
             ExhaustedError: This computer can open no connection.
         """
-        addresses = await self._resolver.resolve(host)
+        found = await self._resolver.resolve(host)
+        addresses = [address for address in found if not self._is_own(Authority(address, port))]
         try:
+            if not addresses:
+                raise _points_in_circle()
             if len(addresses) == 1:
                 deadline = self._io_loop.now() + self._timeout_seconds
                 sock = await _connect(self._io_loop, addresses[0], port, deadline)
@@ -186,6 +199,15 @@ class _Connect:
         """The deadline has passed."""
         if not self._waiter.done():
             self._waiter.set_exception(TimeoutError())
+
+
+def _points_in_circle() -> UnreachableError:
+    return UnreachableError(
+        "That is where Px itself listens.",
+        "Name what is to be reached, not Px, in --proxy, in the PAC script or in the system's settings.",
+        status=LoopError.status,
+        proxy_status=LoopError.proxy_status,
+    )
 
 
 def _explain(error: OSError) -> PxError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Awaitable, Callable
 
-from px.core.errors import UnreachableError
+from px.core.errors import LoopError, UnreachableError
 from px.core.route import UpstreamAddress
 from px.core.socks_login import SocksLogin
 from px.core.target import Authority
@@ -128,6 +128,6 @@ def _explain(error: UnreachableError, hop: Hop) -> UnreachableError:
     return UnreachableError(
         f"The {name} cannot be reached: {error.cause[:1].lower()}{error.cause[1:]}",
         mend,
-        status=502 if is_upstream else error.status,
+        status=502 if is_upstream and error.status != LoopError.status else error.status,
         proxy_status=error.proxy_status,
     )
