@@ -141,10 +141,10 @@ class Px:
             io_loop, self._pool, self._hop_dialer.dial, self._hops.turns, settings.socktimeout
         )
         guide = self._discovery or NamedUpstreams(settings.proxy, self._health)
-        router = Router(settings.noproxy, guide, self._resolver.resolve, self._health)
+        self._router = Router(settings.noproxy, guide, self._resolver.resolve, self._health)
         return Service(
             io_loop=io_loop,
-            outbound=Outbound(router, exchanger, self._pool, self._hops.hop_of, self._hop_dialer),
+            outbound=Outbound(self._router, exchanger, self._pool, self._hops.hop_of, self._hop_dialer),
             pseudonym=self._installation.pseudonym.encode("ascii"),
             sends_via=settings.via,
             useragent=settings.useragent.encode("latin-1"),
@@ -178,7 +178,7 @@ class Px:
                 self._pool.clear()
                 self._hop_dialer.lose_stranded()
                 self._resolver.forget()
-                self._health.forget()
+                self._router.begin_anew()
                 if self._discovery is not None:
                     self._discovery.notice_network_change()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from px.core.errors import PxError, UnreachableError
@@ -12,6 +13,7 @@ from px.core.head import RequestHead, parse_request
 from px.core.host import to_address
 from px.core.hostrule_parser import split_rules
 from px.core.hostrules import HostRules
+from px.core.pac_lines import find_line, mark_returns
 from px.core.route import Route, UpstreamAddress, Via
 from px.core.startup_errors import ConfigError
 from px.net.dial import Dialer
@@ -21,10 +23,12 @@ from px.net.resolver import Resolver
 from px.routing.finding import url_for_script
 from px.routing.health import UpstreamHealth
 from px.routing.router import NamedUpstreams, Router, find_name_rule
-from px.way_finding import make_discovery, px_check
+from px.way_finding import make_discovery, px_check, script_maker
 
 if TYPE_CHECKING:
     from px.config import Settings
+    from px.routing.pac_engine import PacAnswer
+    from px.routing.pac_source import LoadedPac
 
 _MARGIN: Final = 12
 
@@ -72,6 +76,7 @@ class Explainer:
         self._discovery = make_discovery(
             settings, threads.run, self._resolver.resolve, self._health, io_loop.now
         )
+        self._make_script = script_maker(settings, self._resolver.resolve, io_loop.now)
         guide = NamedUpstreams(settings.proxy, self._health) if settings.proxy else self._discovery
         self._router = Router(settings.noproxy, guide, self._resolver.resolve, self._health)
 
@@ -146,7 +151,20 @@ class Explainer:
             self._tell("", f"it looks up {name}: {', '.join(addresses) or 'no such name'}")
         for alert in answer.alerts:
             self._tell("", f"it says: {alert}")
-        self._tell("script", f"FindProxyForURL({answer.url!r}, {answer.host!r}) answers {answer.text!r}")
+        self._tell("script", f"FindProxyForURL({answer.url!r}, {answer.host!r})")
+        self._tell("", f"answers {answer.text!r}")
+        await self._tell_source_line(finding.loaded, answer)
+
+    async def _tell_source_line(self, loaded: LoadedPac | None, answer: PacAnswer) -> None:
+        """Tell which line of the script gave an answer, where that can be found out."""
+        if loaded is None:
+            return
+        script = self._make_script(replace(loaded, text=mark_returns(loaded.text)))
+        with contextlib.suppress(PxError):
+            marked = await script.find_routes(answer.url, answer.host)
+            line = find_line(marked.alerts) if marked.text == answer.text else None
+            if line:
+                self._tell(f"line {line}", loaded.text.splitlines()[line - 1].strip())
 
     async def _tell_routes(self, request: RequestHead, routes: Sequence[Route]) -> None:
         result = ""

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from px.core.access import is_px_itself
+from px.core.route import DEFAULT_PORTS
 from px.core.startup_errors import ConfigError
 from px.core.target import Authority
 from px.system.interfaces import OwnAddresses, find_own_addresses
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 #: For PAC scripts, each of which is asked by one thread at a time.
 PAC_THREADS: Final = 1
+#: Longer than a download may take (`px.routing.pac_download`), which knows better what went wrong.
+LOAD_SECONDS: Final = 25.0
+#: Likewise for what looks for the location.
+DETECT_SHARE: Final = 0.9
 
 _NO_PROXY: Final = (
     "no upstream proxy is known, so there is nothing to do: none is given, and neither the system's proxy "
@@ -53,6 +59,9 @@ def check_way(settings: Settings) -> None:
     for upstream in settings.proxy:
         if is_px(upstream.host, upstream.port):
             raise ConfigError(f"--proxy={upstream}: that is where this Px itself listens")
+    pac = urlsplit(settings.pac)
+    if pac.scheme in {"http", "https"} and is_px(pac.hostname or "", pac.port or DEFAULT_PORTS[pac.scheme]):
+        raise ConfigError(f"--pac={settings.pac}: that is where this Px itself listens")
     is_given = settings.proxy or settings.pac or settings.noproxy
     if not is_given and not load_proxy_settings(os.environ, is_px):
         raise ConfigError(_NO_PROXY)
@@ -74,35 +83,39 @@ def make_discovery(
     from px.net.offload import Offload  # noqa: PLC0415
     from px.net.tls import make_tls_context  # noqa: PLC0415
     from px.routing.discovery import Discovery  # noqa: PLC0415
-    from px.routing.pac_engine import PacScript  # noqa: PLC0415
     from px.routing.pac_source import PacLoader  # noqa: PLC0415
     from px.routing.scout import Scout  # noqa: PLC0415
     from px.system.wpad import detect_pac_url  # noqa: PLC0415
 
     is_px = px_check(settings)
-
-    loader = PacLoader(run, make_tls_context)
-    run_script = Offload("px-pac", PAC_THREADS, settings.socktimeout).run
+    loader = PacLoader(Offload("px-pac-load", 1, LOAD_SECONDS).run, make_tls_context)
 
     async def load_pac(location: str, known: LoadedPac | None) -> LoadedPac:
         return await loader.load(location, settings.pac_encoding, known)
 
-    def make_script(loaded: LoadedPac) -> PacScript:
-        return PacScript(
-            loaded.text,
-            loaded.location,
-            run=run_script,
-            resolve=resolve,
-            my_addresses=find_own_addresses,
-            now=now,
-        )
-
     scout = Scout(
         pac=settings.pac,
         load_settings=partial(run, load_proxy_settings, os.environ, is_px),
-        detect_pac=partial(run, detect_pac_url, settings.socktimeout),
+        detect_pac=partial(run, detect_pac_url, DETECT_SHARE * settings.socktimeout),
         load_pac=load_pac,
-        make_script=make_script,
+        make_script=script_maker(settings, resolve, now),
         environment=load_environment(os.environ, is_px),
     )
     return Discovery(scout.look, settings.proxyreload, health, is_all_direct=not settings.noproxy)
+
+
+def script_maker(
+    settings: Settings, resolve: Resolve, now: Callable[[], float]
+) -> Callable[[LoadedPac], PacScript]:
+    """Return what makes a PAC script ready to be asked. See `make_discovery`."""
+    from px.net.offload import Offload  # noqa: PLC0415
+    from px.routing.pac_engine import PacScript  # noqa: PLC0415
+
+    run = Offload("px-pac", PAC_THREADS, settings.socktimeout).run
+
+    def make(loaded: LoadedPac) -> PacScript:
+        return PacScript(
+            loaded.text, loaded.location, run=run, resolve=resolve, my_addresses=find_own_addresses, now=now
+        )
+
+    return make

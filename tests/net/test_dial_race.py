@@ -72,6 +72,8 @@ def send_by(px: RunningPx, *routes: Route) -> None:
     """Have all requests take these routes, as a PAC script may say."""
 
     class Fixed:
+        network = 0
+
         async def routes_for(self, head: object) -> list[Route]:
             return list(routes)
 

@@ -18,6 +18,7 @@ from px.routing.discovery import Discovery
 from px.routing.finding import Finding
 from px.routing.health import UpstreamHealth
 from px.routing.pac_engine import PacAnswer
+from px.routing.pac_source import LoadedPac
 from tests.scripted_upstream import until
 
 A, B = (Via(each) for each in parse_upstreams("a,b"))
@@ -239,7 +240,8 @@ async def test_what_could_not_be_had_is_looked_for_again_soon_and_then_less_ofte
 
 
 def test_where_a_script_is_from_is_told_without_secrets_and_without_the_script() -> None:
-    told = [str(by_script(location=location)) for location in ("http://u:secret@h/p.pac", "data:,secret")]
+    locations = ("http://u:secret@h/p.pac", "data:,secret")
+    told = [str(by_script(loaded=LoadedPac("", location, "auto"))) for location in locations]
     assert told == ["--pac: PAC script http://h/p.pac", "--pac: PAC script in the data: URL"]
 
 

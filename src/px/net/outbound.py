@@ -33,6 +33,10 @@ class Router(Protocol):
     def report(self, route: Route, *, is_reachable: bool) -> None:
         """Learn whether the hop of a route could be reached."""
 
+    @property
+    def network(self) -> int:
+        """Number of the network that this computer is in: another one after each change."""
+
 
 class Outbound:
     """Where all requests leave Px.
@@ -71,6 +75,17 @@ class Outbound:
         Raises:
             PxError: As `Exchanger.exchange`; of several routes the last one's.
         """
+        network = self._router.network
+        try:
+            return await self._send(request, on_interim, bound)
+        except UnreachableError:
+            if network == self._router.network or not request.body.can_replay:
+                raise
+        if request.journey is not None:
+            request.journey.note("this computer is in another network now: once more")
+        return await self._send(request, on_interim, bound)
+
+    async def _send(self, request: Request, on_interim: OnInterim, bound: Connection | None) -> Answer:
         routes = await self._router.routes_for(request.head)
         if request.journey is not None:
             request.journey.receive_routes(routes)

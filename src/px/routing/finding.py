@@ -9,6 +9,7 @@ from px.core.head import RequestHead
 from px.core.pac_location import shorten_location
 from px.core.proxy_settings import ProxySettings
 from px.routing.pac_engine import PacAnswer
+from px.routing.pac_source import LoadedPac
 
 
 class Script(Protocol):
@@ -32,7 +33,7 @@ class Finding:
     Attributes:
         source: Who names it, for people; empty: nobody.
         script: The PAC script that decides; None: `settings` do.
-        location: Of the script.
+        loaded: The script as it was loaded.
         settings: The settings of the system or the environment, whose `upstreams` decide without a script.
         trouble: What could not be had, and why; empty: nothing.
         is_left_behind: Whether the script is that of another network, and could not be had in this one.
@@ -40,7 +41,7 @@ class Finding:
 
     source: str = ""
     script: Script | None = None
-    location: str = ""
+    loaded: LoadedPac | None = None
     settings: ProxySettings | None = None
     trouble: str = ""
     is_left_behind: bool = False
@@ -52,8 +53,8 @@ class Finding:
         return f"{said} ({self.trouble})" if self.trouble else said
 
     def _say_way(self) -> str:
-        if self.script is not None:
-            return f"PAC script {shorten_location(self.location)}"
+        if self.loaded is not None:
+            return f"PAC script {shorten_location(self.loaded.location)}"
         upstreams = self.settings.upstreams.values() if self.settings is not None else ()
         return ", ".join(dict.fromkeys(str(each) for some in upstreams for each in some)) or "directly"
 

@@ -50,6 +50,12 @@ class Router:
         self._guide = guide
         self._resolve = resolve
         self._health = health
+        self.network = 0
+
+    def begin_anew(self) -> None:
+        """Take every upstream for new: this computer is in another network. Changes `network`."""
+        self.network += 1
+        self._health.forget()
 
     async def routes_for(self, request: RequestHead) -> Sequence[Route]:
         """Return the routes to try, in order; at least one.

@@ -91,7 +91,7 @@ class Scout:
         loaded = await self._load_pac(location, known)
         if self._script is None or loaded is not self._loaded:
             self._script, self._loaded = self._make_script(loaded), loaded
-        return replace(here, script=self._script, location=location)
+        return replace(here, script=self._script, loaded=loaded)
 
     def __repr__(self) -> str:
         return f"<Scout {self._pac or 'of the system'}>"
