@@ -383,7 +383,8 @@ static void serve(struct conn *c, size_t head_end) {
   int has_body = c->is_chunked || c->left;
   const char *slash = memrchr(target, '/', (size_t)(target_end - target));
   long long wanted = slash ? atoll(slash + 1) : 0;
-  if (!is_counters) counted.requests++;
+  /* A TRACE is nobody's request: Px sends it ahead of one, to have a connection that is logged in. */
+  if (!is_counters && strncmp(c->head, "TRACE ", 6)) counted.requests++;
   c->head[head_end - 2] = first;
   if (!is_let && has_body) return drop(c); /* it would have to be read away first */
   if (is_let && is_connect) {

@@ -30,6 +30,7 @@ from px.net.pool import MAX_IDLE, Pool
 from px.net.refusals import Refusals
 from px.net.resolver import Resolver
 from px.net.service import Service
+from px.net.spare_logins import MAX_SPARES
 from px.routing.health import UpstreamHealth
 from px.routing.router import NamedUpstreams, Router
 from px.system.channel_bindings import tls_server_end_point
@@ -123,6 +124,7 @@ class Px:
         )
         self._access_log = AccessLog(access_sink) if access_sink is not None else None
         service = self._make_service(io_loop)
+        self._outbound = service.outbound
         admits = partial(settings.access.admits, is_own=is_own)
         refusals = Refusals(io_loop, settings.access.mend, service.log_access)
         self._listener = Listener(sockets, service, admits, refusals)
@@ -144,7 +146,14 @@ class Px:
         self._router = Router(settings.noproxy, guide, self._resolver.resolve, self._health)
         return Service(
             io_loop=io_loop,
-            outbound=Outbound(self._router, exchanger, self._pool, self._hops.hop_of, self._hop_dialer),
+            outbound=Outbound(
+                self._router,
+                exchanger,
+                self._pool,
+                self._hops.hop_of,
+                self._hop_dialer,
+                MAX_SPARES // settings.workers,
+            ),
             pseudonym=self._installation.pseudonym.encode("ascii"),
             sends_via=settings.via,
             useragent=settings.useragent.encode("latin-1"),
@@ -175,7 +184,7 @@ class Px:
         with contextlib.closing(NetworkChanges()) as changes:
             while True:
                 await changes.wait()
-                self._pool.clear()
+                self._outbound.forget_connections()
                 self._hop_dialer.lose_stranded()
                 self._resolver.forget()
                 self._router.begin_anew()
@@ -232,7 +241,7 @@ class Px:
     async def stop(self, drain_seconds: float | None = DRAIN_SECONDS) -> None:
         """Accept nobody more, let what is under way end, and close everything. See `Listener.stop`."""
         await self._listener.stop(drain_seconds)
-        self._pool.clear()
+        self._outbound.forget_connections()
         self._io_loop.pipes.close()
         if self._access_log is not None:
             self._access_log.close()

@@ -184,13 +184,42 @@ class Exchanger:
             LoginError: The secret is refused.
             PxError: It cannot be told: the upstream does not play on.
         """
-        at = Authority(hop.host, hop.port).to_bytes()
-        head = parse_request(b"TRACE http://%b/ HTTP/1.1\r\nHost: %b\r\n\r\n" % (at, at))
-        body = request.body.without_content()
-        trace = replace(request, head=head, body=body, set_fields=((b"Max-Forwards", b"0"),), dial=None)
-        exchange = Exchange(self, hop, trace, ignore_interim, verifies_after=refused)
-        answer = await exchange.run()
+        exchange = Exchange(self, hop, _trace_at(hop, request), ignore_interim, verifies_after=refused)
+        await self._keep_idle(await exchange.run())
+        if not exchange.is_login_accepted:
+            raise BadResponseError(f"{login.subject} answers a TRACE without a login.")
+
+    async def log_in_ahead(self, hop: Hop, request: Request) -> Connection | None:
+        """Open a connection, log it in for such a TRACE, and keep it for whoever comes.
+
+        No verification: if the upstream refuses a secret that it has just accepted, that is held against the
+        TRACE, as it would be against any target.
+
+        Args:
+            hop: The upstream.
+            request: By which it is known what clients want there; nothing of it is sent.
+
+        Returns:
+            The connection, None: the upstream does not play on.
+        """
+        trace = replace(_trace_at(hop, request), journey=None)
+        try:
+            connection = await self.dial(hop)
+            try:
+                exchange = Exchange(self, hop, trace, ignore_interim)
+                answer = await exchange.run(connection)
+            except BaseException:
+                connection.close()
+                raise
+        except (PxError, OSError):
+            return None
+        is_kept = await self._keep_idle(answer)
+        return answer.connection if is_kept and exchange.is_login_accepted else None
+
+    async def _keep_idle(self, answer: Answer) -> bool:
+        """Keep the connection of an answer that nobody wants to see; return whether that could be."""
         connection = answer.connection
+        connection.stream.deadline = self.io_loop.now() + self.socktimeout
         try:
             is_kept = await connection.drain(answer.head)
         except (PxError, TimeoutError):
@@ -199,8 +228,14 @@ class Exchanger:
             self.pool.put(connection)
         else:
             connection.close()
-        if not exchange.is_login_accepted:
-            raise BadResponseError(f"{login.subject} answers a TRACE without a login.")
+        return is_kept
+
+
+def _trace_at(hop: Hop, request: Request) -> Request:
+    at = Authority(hop.host, hop.port).to_bytes()
+    head = parse_request(b"TRACE http://%b/ HTTP/1.1\r\nHost: %b\r\n\r\n" % (at, at))
+    body = request.body.without_content()
+    return replace(request, head=head, body=body, set_fields=((b"Max-Forwards", b"0"),), dial=None)
 
 
 def _consume_error(proving: asyncio.Task[None]) -> None:

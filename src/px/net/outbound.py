@@ -17,6 +17,7 @@ from px.net.exchanger import Exchanger
 from px.net.hop_dialer import HopDialer
 from px.net.message import Answer, OnInterim, Request
 from px.net.pool import Pool
+from px.net.spare_logins import SpareLogins
 
 
 class Router(Protocol):
@@ -47,6 +48,7 @@ class Outbound:
         pool: Of kept connections.
         hop_of: The hop of an upstream.
         dialer: Of the connects where there are several upstreams.
+        max_spares: How many connections to one upstream may be logged in ahead.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class Outbound:
         pool: Pool,
         hop_of: Callable[[UpstreamAddress], Hop],
         dialer: HopDialer,
+        max_spares: int,
     ) -> None:
         self._router = router
         self._exchanger = exchanger
         self._pool = pool
         self._hop_of = hop_of
         self._dialer = dialer
+        self._spares = SpareLogins(exchanger.io_loop, pool, exchanger.log_in_ahead, max_spares)
         self._start_delay_seconds = min(START_DELAY_SECONDS, exchanger.socktimeout / 2)
 
     async def send(self, request: Request, on_interim: OnInterim, bound: Connection | None = None) -> Answer:
@@ -150,7 +154,10 @@ class Outbound:
             return Answer(connection, _TUNNEL_OPEN)
         if bound is not None and bound.hop.key != hop.key:
             bound = None
-        return await self._exchanger.exchange(hop, request, on_interim, bound)
+        answer = await self._exchanger.exchange(hop, request, on_interim, bound)
+        if request.head.method == b"CONNECT" and answer.opens_tunnel(b"CONNECT"):
+            self._spares.note_tunnel(answer.connection, request)
+        return answer
 
     def _next_hop(self, request: Request, route: Route) -> Hop:
         """Return the next hop that speaks HTTP, or is to be sent the bytes of a tunnel."""
@@ -163,6 +170,11 @@ class Outbound:
     def keep(self, connection: Connection) -> None:
         """Keep a connection for the next request."""
         self._pool.put(connection)
+
+    def forget_connections(self) -> None:
+        """Close what is kept, and what is being opened ahead of need."""
+        self._spares.forget()
+        self._pool.clear()
 
 
 _TUNNEL_OPEN = parse_response(b"HTTP/1.1 200 Connection established\r\n\r\n", b"CONNECT")

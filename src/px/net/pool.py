@@ -100,6 +100,10 @@ class Pool:
         connection.stream.on_idle_input = partial(self._drop, key, connection)
         connection.stream.watch_idle()
 
+    def count(self, key: PoolKey) -> int:
+        """Return how many are kept."""
+        return len(self._idle.get(key, ()))
+
     def _remove(self, key: PoolKey, connection: Connection) -> None:
         kept = self._idle[key]
         del kept[connection]

@@ -1,0 +1,73 @@
+"""Connections logged in ahead, at a real Squid whose users are in a real domain."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.corpnet.access_log import AccessLog, LogEntry
+from tests.corpnet.network import CorporateNetwork
+
+from . import exchanges
+from .http_client import Client
+from .logins import Login, only
+from .squid_watch import LOGIN_REQUIRED, bad_passwords
+
+_WAIT_SECONDS = 10.0
+_TUNNELS = 6
+
+
+def open_tunnel(port: int, network: CorporateNetwork) -> None:
+    """Open a tunnel, use it, and close it."""
+    with Client(port) as client:
+        exchanges.open_tunnel(client, network)
+
+
+def wait_for(log: AccessLog, mark: int, method: str, count: int) -> list[LogEntry]:
+    """Wait until Squid has answered so many requests with 200; return all that it answered by then."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        entries = log.entries_since(mark)
+        if sum(entry.method == method and entry.status == 200 for entry in entries) >= count:
+            return entries
+        assert time.monotonic() < deadline, entries
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("login", only("ntlm", "ntlm-tls", "negotiate-no-ticket"))
+def test_a_tunnel_takes_one_exchange_once_tunnels_come_often(
+    network: CorporateNetwork, tmp_path: Path, login: Login
+) -> None:
+    log = login.upstream(network).log
+    mark = log.mark()
+    with (
+        bad_passwords(network, login.account(network)),
+        login.running_px(network, tmp_path, "--workers=1") as px,
+    ):
+        for _ in range(_TUNNELS):
+            open_tunnel(px.port, network)
+        wait_for(log, mark, "CONNECT", _TUNNELS)
+        wait_for(log, mark, "TRACE", 1)
+        later = log.mark()
+        open_tunnel(px.port, network)
+        connects = [entry for entry in wait_for(log, later, "CONNECT", 1) if entry.method == "CONNECT"]
+        traces = [entry for entry in log.entries_since(mark) if entry.method == "TRACE"]
+    assert [entry.status for entry in connects] == [200]
+    assert connects[0].client in {entry.client for entry in traces if entry.status == 200}
+    assert all(login.account(network).name in entry.user for entry in traces if entry.status == 200)
+
+
+def test_what_never_logs_a_connection_in_makes_none(network: CorporateNetwork, tmp_path: Path) -> None:
+    (basic,) = only("basic")
+    login = basic.values[0]
+    assert isinstance(login, Login)
+    log = login.upstream(network).log
+    mark = log.mark()
+    with login.running_px(network, tmp_path, "--workers=1") as px:
+        for _ in range(_TUNNELS):
+            open_tunnel(px.port, network)
+        entries = wait_for(log, mark, "CONNECT", _TUNNELS)
+    assert {entry.method for entry in entries} == {"CONNECT"}
+    assert sum(entry.status == LOGIN_REQUIRED for entry in entries) == 1
