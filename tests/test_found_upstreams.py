@@ -90,6 +90,7 @@ def asked(px: PxProcess, site: str = SITE) -> str:
 def test_the_upstream_is_read_from_the_environment(tmp_path: Path, first: Upstream) -> None:
     environ = {"http_proxy": f"http://127.0.0.1:{first.port}", "no_proxy": "127.0.0.2"}
     with PxProcess(tmp_path, environment=environ) as px:
+        assert "Upstream: as the system's settings or the environment say" in px.output
         assert asked(px) == "by first"
         assert px.status()["way"] == f"environment: http://127.0.0.1:{first.port}"
         assert asked(px, "127.0.0.2:9") == "502"  # which nobody serves
@@ -116,6 +117,7 @@ def test_a_script_names_the_upstream_wherever_it_is(tmp_path: Path, first: Upstr
         "data": f"data:;base64,{base64.b64encode(text).decode()}",
     }
     with PxProcess(tmp_path, f"--pac={places[place]}") as px:
+        assert f"Upstream: as the PAC script {'in the' if place == 'data' else ''}" in px.output
         assert asked(px) == "by first"
         assert asked(px, f"127.0.0.1:{first.port}") == "by first"  # which is asked directly
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from px.core.access import is_px_itself
+from px.core.pac_location import shorten_location
 from px.core.route import DEFAULT_PORTS
 from px.core.startup_errors import ConfigError
 from px.core.target import Authority
@@ -65,6 +66,17 @@ def check_way(settings: Settings) -> None:
     is_given = settings.proxy or settings.pac or settings.noproxy
     if not is_given and not load_proxy_settings(os.environ, is_px):
         raise ConfigError(_NO_PROXY)
+
+
+def say_upstreams(settings: Settings) -> str:
+    """Return who names the upstreams, for people."""
+    if settings.proxy:
+        return ", ".join(map(str, settings.proxy))
+    if settings.noproxy.matches_everything:
+        return "none, direct connections only"
+    if settings.pac:
+        return f"as the PAC script {shorten_location(settings.pac)} says"
+    return "as the system's settings or the environment say, which px --status shows"
 
 
 def make_discovery(

@@ -103,3 +103,12 @@ def test_a_status_is_text_for_people():
 )
 def test_a_duration_is_said_in_its_two_largest_units(seconds, said):
     assert say_duration(seconds) == said
+
+
+def test_what_named_the_upstreams_is_told_by_a_worker_that_lasts():
+    reports = [
+        {**report(1, is_draining=True), "way": "environment: http://old:1"},
+        {**report(2), "way": "--pac: PAC script http://a/"},
+    ]
+    assert merge_reports(reports, {})["way"] == "--pac: PAC script http://a/"
+    assert merge_reports(reports[:1], {})["way"] == ""

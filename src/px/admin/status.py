@@ -63,7 +63,7 @@ def format_status(status: Report) -> str:
         _line("listens on", ", ".join(status["listen"])),
         _line("px.ini", status["config"] or "none"),
         *(_line("worker", _say_worker(worker)) for worker in status["workers"]),
-        *([_line("found", status["way"])] if status["way"] else []),
+        *([_line("way", status["way"])] if status["way"] else []),
         *(line for upstream in status["upstreams"] for line in _upstream_lines(upstream)),
         _line("open", _say(status, "open_connections", "open_tunnels")),
         _line("so far", _say(counts, "connections", "requests", "tunnels", "errors")),

@@ -24,7 +24,7 @@ from px.system.installation import state_directory
 from px.system.instance import InstanceRecord
 from px.system.lockout_file import LOCKOUT_NAME, LockoutFile
 from px.system.open_files import raise_limit
-from px.way_finding import check_way
+from px.way_finding import check_way, say_upstreams
 from px.workers.station import Station
 from px.workers.supervisor import Supervisor
 
@@ -157,8 +157,7 @@ class Program:
 
     def _say_listening(self) -> str:
         settings, where = self._supervisor.settings, ", ".join(self._supervisor.station.addresses)
-        ways = ", ".join(str(upstream) for upstream in settings.proxy) or "none, direct connections only"
-        listens = f"listens on {where} for {settings.access.who}. Upstream: {ways}."
+        listens = f"listens on {where} for {settings.access.who}. Upstream: {say_upstreams(settings)}."
         if self._is_background:
             return f"Px runs in the background, pid {os.getpid()}, and {listens} px --quit ends it."
         return f"Px {listens} Ctrl-C ends it."
