@@ -114,7 +114,7 @@ class Px:
         self._hop_dialer = HopDialer(
             dialer, settings.socktimeout, self._hops.socks_login_of, self._make_channel_bindings
         )
-        self._discovery = self._make_discovery(name_threads, io_loop)
+        self._discovery = self._make_discovery(io_loop)
         self._pool = Pool(io_loop, max_idle=min(MAX_IDLE, raise_limit() // FILES_A_KEPT_CONNECTION))
         _LOGGER.info(
             "px.ini: %s; upstreams: %s; noproxy: %s",
@@ -129,13 +129,13 @@ class Px:
         refusals = Refusals(io_loop, settings.access.mend, service.log_access)
         self._listener = Listener(sockets, service, admits, refusals)
 
-    def _make_discovery(self, threads: Offload, io_loop: IoLoop) -> Discovery | None:
+    def _make_discovery(self, io_loop: IoLoop) -> Discovery | None:
         """Return what finds the upstreams, unless the user names them."""
         if self._settings.proxy:
             return None
         from px.way_finding import make_discovery  # noqa: PLC0415 - most users name their upstream
 
-        return make_discovery(self._settings, threads.run, self._resolver.resolve, self._health, io_loop.now)
+        return make_discovery(self._settings, self._resolver.resolve, self._health, io_loop.now)
 
     def _make_service(self, io_loop: IoLoop) -> Service:
         settings = self._settings

@@ -73,9 +73,7 @@ class Explainer:
         self._is_px = px_check(settings)
         self._dialer = Dialer(io_loop, self._resolver, settings.socktimeout, lambda at: self._is_px(*at))
         self._health = UpstreamHealth(io_loop.now, lambda: None)
-        self._discovery = make_discovery(
-            settings, threads.run, self._resolver.resolve, self._health, io_loop.now
-        )
+        self._discovery = make_discovery(settings, self._resolver.resolve, self._health, io_loop.now)
         self._make_script = script_maker(settings, self._resolver.resolve, io_loop.now)
         guide = NamedUpstreams(settings.proxy, self._health) if settings.proxy else self._discovery
         self._router = Router(settings.noproxy, guide, self._resolver.resolve, self._health)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from px.routing.pac_engine import PacScript
     from px.routing.pac_source import LoadedPac
     from px.routing.router import Resolve
-    from px.system.offload import Offload as Run
 
 #: For PAC scripts, each of which is asked by one thread at a time.
 PAC_THREADS: Final = 1
@@ -64,7 +63,7 @@ def check_way(settings: Settings) -> None:
     if pac.scheme in {"http", "https"} and is_px(pac.hostname or "", pac.port or DEFAULT_PORTS[pac.scheme]):
         raise ConfigError(f"--pac={settings.pac}: that is where this Px itself listens")
     is_given = settings.proxy or settings.pac or settings.noproxy
-    if not is_given and not load_proxy_settings(os.environ, is_px):
+    if not is_given and not _is_way_named(is_px):
         raise ConfigError(_NO_PROXY)
 
 
@@ -79,14 +78,20 @@ def say_upstreams(settings: Settings) -> str:
     return "as the system's settings or the environment say, which px --status shows"
 
 
+def _is_way_named(is_px: Callable[[str, int], bool]) -> bool:
+    try:
+        return bool(load_proxy_settings(os.environ, is_px))
+    except TimeoutError:  # perhaps; it may tell later
+        return True
+
+
 def make_discovery(
-    settings: Settings, run: Run, resolve: Resolve, health: UpstreamHealth, now: Callable[[], float]
+    settings: Settings, resolve: Resolve, health: UpstreamHealth, now: Callable[[], float]
 ) -> Discovery:
     """Return what finds the upstreams, and follows them.
 
     Args:
         settings: Where to look.
-        run: Calls what blocks in a thread, for a time that is bounded.
         resolve: Addresses of a host; raises UnreachableError.
         health: Of the upstreams.
         now: Monotonic seconds.
@@ -101,6 +106,8 @@ def make_discovery(
 
     is_px = px_check(settings)
     loader = PacLoader(Offload("px-pac-load", 1, LOAD_SECONDS).run, make_tls_context)
+    # Of its own: what is silent there shall not hold up the look-ups of names.
+    run = Offload("px-way", 1, settings.socktimeout).run
 
     async def load_pac(location: str, known: LoadedPac | None) -> LoadedPac:
         return await loader.load(location, settings.pac_encoding, known)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
-from px.core.errors import ForbiddenError, PacError
+from px.core.errors import ForbiddenError, PacError, RoutingError
 from px.core.head import RequestHead, parse_request
 from px.core.hostrules import HostRules
 from px.core.proxy_settings import ProxySettings
@@ -59,6 +60,9 @@ class Lookout:
         self.calls: list[bool] = []
         self.may_end = asyncio.Event()
         self.may_end.set()
+
+    def has_looked(self, times: int) -> bool:
+        return len(self.calls) == times
 
     async def look(self, previous: Finding, is_new_network: bool) -> Finding:
         self.calls.append(is_new_network)
@@ -218,7 +222,9 @@ async def test_it_looks_again_every_so_often() -> None:
     assert set(lookout.calls) == {False}
 
 
-@pytest.mark.parametrize("make", [lambda: Finding(source="x", trouble="no answer")])
+@pytest.mark.parametrize(
+    "make", [lambda: Finding(source="x", trouble="no answer"), lambda: by_settings(is_auto_detected=True)]
+)
 async def test_what_could_not_be_had_is_looked_for_again_soon_and_then_less_often(
     monkeypatch: pytest.MonkeyPatch, make: Callable[[], Finding]
 ) -> None:
@@ -243,6 +249,27 @@ def test_where_a_script_is_from_is_told_without_secrets_and_without_the_script()
     locations = ("http://u:secret@h/p.pac", "data:,secret")
     told = [str(by_script(loaded=LoadedPac("", location, "auto"))) for location in locations]
     assert told == ["--pac: PAC script http://h/p.pac", "--pac: PAC script in the data: URL"]
+
+
+async def test_what_the_system_does_not_tell_is_not_taken_for_no_proxy() -> None:
+    async with discovery_of(Lookout(Finding(trouble="it is silent"))) as discovery:
+        with pytest.raises(RoutingError, match="not known yet: it is silent"):
+            await discovery.routes_for(get())
+
+
+async def test_a_network_that_changes_all_the_time_has_a_way_too() -> None:
+    lookout = Lookout(by_script(A))
+    lookout.may_end.clear()
+    async with discovery_of(lookout) as discovery:
+        for number in range(1, 2 + discovery_module.MAX_RESTARTS):
+            await until(partial(lookout.has_looked, number))
+            discovery.notice_network_change()
+        lookout.may_end.set()
+        async with asyncio.timeout(5):
+            assert await discovery.routes_for(get()) == [A]
+        await until(lambda: len(lookout.calls) == 2 + discovery_module.MAX_RESTARTS)
+    assert lookout.calls[0] is False
+    assert all(lookout.calls[1:])
 
 
 async def test_nothing_is_lost_before_it_was_looked_for() -> None:

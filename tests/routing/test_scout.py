@@ -172,11 +172,23 @@ async def test_a_system_that_does_not_answer_changes_nothing() -> None:
     network.detect_pac = network.fall_silent  # type: ignore[method-assign]
     scout = network.scout()
     first = await scout.look(Finding(), False)
-    assert str(first) == "Internet Options: http://a:80"
+    trouble = "the network does not tell whether it has a PAC script"
+    assert str(first) == f"Internet Options: http://a:80 ({trouble})"
     network.load_settings = network.fall_silent  # type: ignore[method-assign]
     again = await network.scout().look(first, False)
     assert again.settings is first.settings
     assert again.trouble == "the system does not tell its proxy settings"
+
+
+async def test_a_network_that_does_not_say_yet_is_none_without_a_script() -> None:
+    network = Network(settings(is_auto_detected=True), "http://w/", detected="http://w/")
+    scout = network.scout()
+    first = await scout.look(Finding(), False)
+    network.detect_pac = network.fall_silent  # type: ignore[method-assign]
+    scout._detect_pac = network.detect_pac
+    moved = await scout.look(first, True)
+    assert (moved.script, moved.is_left_behind) == (first.script, True)
+    assert moved.trouble  # so that it is looked again soon
 
 
 async def test_settings_that_want_no_script_any_more_get_none() -> None:

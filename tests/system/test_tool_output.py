@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,8 +52,22 @@ def test_a_tool_that_does_not_answer_is_given_up(
     tmp_path: Path, environ: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     make_tool(tmp_path, "exec sleep 60")
-    assert read_tool("tool", environ=environ, timeout_seconds=0.2) is None
+    with pytest.raises(TimeoutError, match="tool does not answer"):
+        read_tool("tool", environ=environ, timeout_seconds=0.2)
     assert "timed out after 0.2 seconds" in caplog.text
+
+
+def test_without_a_descriptor_left_it_is_not_known_what_a_tool_would_say(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Px would take it for settings that name no proxy, and go there directly."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    with pytest.raises(TimeoutError, match="tool cannot be run now"):
+        read_tool("tool", environ=environ)
 
 
 def test_a_tool_that_cannot_be_run_is_given_up(

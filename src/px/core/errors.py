@@ -155,12 +155,14 @@ class BadResponseError(HopError):
 class RoutingError(PxError):
     """The way to the origin could not be found out."""
 
-    phrase = "PAC script failed"
+    phrase = "the way to the origin is not known"
     proxy_status = "proxy_configuration_error"
 
 
 class PacError(RoutingError):
     """A PAC script cannot be loaded, or failed; the cause names its location and, where known, the line."""
+
+    phrase = "PAC script failed"
 
 
 class ExhaustedError(PxError):

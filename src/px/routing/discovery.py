@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from px.core.errors import RoutingError
 from px.core.head import RequestHead
 from px.core.route import Direct, Route, Via
 from px.routing.finding import Finding, Script, scheme_of, url_for_script
@@ -14,14 +15,18 @@ from px.routing.router import find_name_rule, forbid
 
 #: How long a request waits for the way to be found in a network that is new; then it goes the way of before.
 FOLLOW_SECONDS = 1.0
-#: When it is looked again for what could not be had; twice as long after each failure.
+#: When it is looked again for what could not be had or is not there; twice as long after each time.
 RETRY_SECONDS = 1.0
+#: How often in a row a look begins anew as the network has changed again. Then it ends, and another follows:
+#: where the network changes all the time something has to be found as well.
+MAX_RESTARTS = 3
 
 #: Returns what there is now. Told what there was, and whether the network is another one than then.
 Look = Callable[[Finding, bool], Awaitable[Finding]]
 
 _LOGGER = logging.getLogger("px.discovery")
 _NONE = Finding()
+_MEND = "Try again in a moment, or name the upstream with --proxy=HOST:PORT."
 
 
 class Discovery:
@@ -53,15 +58,19 @@ class Discovery:
 
     async def run(self) -> None:
         """Look for ever."""
-        is_new, pause = False, RETRY_SECONDS
+        is_new, pause, restarts = False, RETRY_SECONDS, 0
         while True:
             self._network_changed.clear()
-            if not await self._look_unless_changed(is_new=is_new):
-                is_new = True
+            if restarts < MAX_RESTARTS and not await self._look_unless_changed(is_new=is_new):
+                is_new, restarts = True, restarts + 1
                 continue
-            has_trouble = bool(self.finding.trouble)
-            pause = min(2 * pause, self._reload_seconds) if has_trouble and not is_new else RETRY_SECONDS
-            is_new = await self._sleep(pause if has_trouble else self._reload_seconds)
+            if restarts == MAX_RESTARTS:
+                self._settle(await self._look(self.finding, is_new))
+            restarts = 0
+            # A network that has just come up may have its name server a moment later.
+            is_unsure = bool(self.finding.trouble) or self.finding.is_vain
+            pause = min(2 * pause, self._reload_seconds) if is_unsure and not is_new else RETRY_SECONDS
+            is_new = await self._sleep(pause if is_unsure else self._reload_seconds)
 
     async def look(self) -> None:
         """Look once."""
@@ -112,6 +121,7 @@ class Discovery:
 
         Raises:
             ForbiddenError: Nothing names a proxy, nor ever did.
+            RoutingError: What may name one has not told yet.
             PacError: The PAC script failed.
         """
         if not self._is_settled.is_set():
@@ -119,6 +129,8 @@ class Discovery:
         finding = self.finding
         if finding.script is not None:
             return await self._ask_script(finding.script, request)
+        if not finding.source and finding.trouble:
+            raise RoutingError(f"Where to send it is not known yet: {finding.trouble}.", _MEND)
         if self.is_lost:
             raise forbid(request)
         settings = finding.settings

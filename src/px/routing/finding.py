@@ -46,6 +46,11 @@ class Finding:
     trouble: str = ""
     is_left_behind: bool = False
 
+    @property
+    def is_vain(self) -> bool:
+        """Whether a script was looked for in the network, and there is none, or none yet."""
+        return self.settings is not None and self.settings.is_auto_detected and self.script is None
+
     def __str__(self) -> str:
         said = f"{self.source}: {self._say_way()}" if self.source else "no proxy is set anywhere"
         if self.is_left_behind:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
@@ -52,13 +51,13 @@ class Scout:
         """
         try:
             settings = None if self._pac else await self._load_settings()
-        except TimeoutError:
-            return replace(previous, trouble="the system does not tell its proxy settings")
+        except TimeoutError as error:
+            return replace(previous, trouble=_explain("the system does not tell its proxy settings", error))
         if not self._pac and not settings:
             return Finding()
         here = Finding(source=settings.source if settings else "--pac", settings=settings)
         troubles: list[str] = []
-        async for location in self._locations(settings):
+        async for location in self._locations(settings, troubles):
             try:
                 return await self._follow(here, location)
             except PacError as error:
@@ -74,14 +73,18 @@ class Scout:
             return here
         return Finding(source=self._environment.source, settings=self._environment)
 
-    async def _locations(self, settings: ProxySettings | None) -> AsyncIterator[str]:
-        """Yield where a PAC script may be, in the order in which to try."""
+    async def _locations(self, settings: ProxySettings | None, troubles: list[str]) -> AsyncIterator[str]:
+        """Yield where a PAC script may be, in the order in which to try; add what could not be found out."""
         if settings is None:
             yield self._pac
             return
         if settings.is_auto_detected:
-            with contextlib.suppress(TimeoutError):
-                if detected := await self._detect_pac():
+            try:
+                detected = await self._detect_pac()
+            except TimeoutError as error:
+                troubles.append(_explain("the network does not tell whether it has a PAC script", error))
+            else:
+                if detected:
                     yield detected
         if settings.pac:
             yield settings.pac
@@ -95,6 +98,10 @@ class Scout:
 
     def __repr__(self) -> str:
         return f"<Scout {self._pac or 'of the system'}>"
+
+
+def _explain(what: str, error: TimeoutError) -> str:
+    return f"{what}: {error}" if str(error) else what
 
 
 def _fall_back(here: Finding, previous: Finding, *, is_new_network: bool) -> Finding:

@@ -6,6 +6,7 @@ dhclient and dhcpcd where they are told to.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -54,7 +55,9 @@ def find_leased_url(environ: Mapping[str, str], root: Path, now: float) -> str |
         root: The directory above ``var`` and ``run``.
         now: Seconds since the epoch.
     """
-    output = read_tool(*_NETWORK_MANAGER, environ=environ) or ""
+    output = ""
+    with contextlib.suppress(TimeoutError):  # files may know more
+        output = read_tool(*_NETWORK_MANAGER, environ=environ) or ""
     found = next(filter(None, map(clean_url, _read_nmcli(output))), None)
     return found or next(filter(None, map(clean_url, _leased(root, now))), None)
 

@@ -25,6 +25,9 @@ def load_proxy_settings(environ: Mapping[str, str], is_px_itself: IsPxItself) ->
 
     Returns:
         The settings, by which there is at least one way; None where nobody says anything.
+
+    Raises:
+        TimeoutError: A tool does not answer.
     """
     return next(filter(None, _load_all(environ, is_px_itself)), None)
 

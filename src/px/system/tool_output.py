@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import subprocess
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from px.system.child_command import is_frozen
 
 #: These tools ask services that run already; one that takes longer will not answer.
 _TIMEOUT_SECONDS: Final = 3.0
+_EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
 _LIBRARIES: Final = "LD_LIBRARY_PATH"
 
 _LOGGER: Final = logging.getLogger("px.system_proxy")
@@ -19,12 +21,16 @@ _LOGGER: Final = logging.getLogger("px.system_proxy")
 def read_tool(
     *command: str, environ: Mapping[str, str], timeout_seconds: float = _TIMEOUT_SECONDS
 ) -> str | None:
-    """Return what a tool prints, in English; None: it is not there, has failed, or does not answer.
+    """Return what a tool prints, in English; None: it is not there, or has failed.
 
     Args:
         command: A name to be found in ``PATH``, and arguments, none of them secret.
         environ: Variables of its environment.
         timeout_seconds: How long it may take.
+
+    Raises:
+        TimeoutError: It does not answer, or this computer has no process or descriptor left: what
+            it would say is not known.
     """
     try:
         done = subprocess.run(  # noqa: S603 - a fixed tool, found in PATH as its user would
@@ -37,8 +43,13 @@ def read_tool(
         )
     except FileNotFoundError:
         return None
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
         _LOGGER.warning("%s: %s", command[0], error)
+        raise TimeoutError(f"{command[0]} does not answer") from None
+    except OSError as error:
+        _LOGGER.warning("%s: %s", command[0], error)
+        if error.errno in _EXHAUSTED:
+            raise TimeoutError(f"{command[0]} cannot be run now") from None
         return None
     if done.returncode:
         _LOGGER.debug("%s ended with %d: %r", command[0], done.returncode, done.stderr[:500])

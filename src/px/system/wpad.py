@@ -27,23 +27,30 @@ _LOGGER: Final = logging.getLogger("px.system_proxy")
 
 
 def detect_pac_url(timeout_seconds: float) -> str | None:
-    """Return the URL of the network's PAC script; None: it names none, or not in time.
+    """Return the URL of the network's PAC script; None: it names none.
 
     Blocks for the time at most. What it waits for, a name server say, can only be abandoned: a thread that
     nobody waits for any more is left to it.
+
+    Raises:
+        TimeoutError: The network does not say, or not in time.
     """
-    answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[str | TimeoutError | None] = queue.SimpleQueue()
     threading.Thread(target=lambda: answers.put(_detect()), name="wpad", daemon=True).start()
     try:
-        return answers.get(timeout=timeout_seconds)
+        answer = answers.get(timeout=timeout_seconds)
     except queue.Empty:
-        _LOGGER.warning("automatic detection (WPAD): no answer within %g seconds", timeout_seconds)
-        return None
+        raise TimeoutError(f"no answer within {timeout_seconds:g} seconds") from None
+    if isinstance(answer, TimeoutError):
+        raise answer
+    return answer
 
 
-def _detect() -> str | None:
+def _detect() -> str | TimeoutError | None:
     try:
         url = _ask_system()
+    except TimeoutError as error:
+        return error
     except OSError as error:
         _LOGGER.warning("automatic detection (WPAD): %s", error)
         return None
