@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
-.PHONY: help demo check test all-tests test-windows lint types imports system-packages cover bench binary docs clean
+.PHONY: help demo check test corpnet unit test-windows lint types imports system-packages cover bench binary docs clean
 
 help:
 	@sed -n '1s/^# //p' Makefile
@@ -14,12 +14,17 @@ demo: $(VENV)/px-installed
 
 check: lint types imports
 
-# Side by side, the longest one first.
+# Side by side, the longest ones first.
 test: system-packages check
-	$(BIN)/python -m scripts.run_stages all-tests test-windows unit-3.12 unit-3.13 unit-3.14
+	$(BIN)/python -m scripts.run_stages corpnet test-windows unit unit-3.12 unit-3.13 unit-3.14
 
-all-tests: $(VENV)/dev-installed
-	$(BIN)/python -m pytest
+# The tests at real upstreams.
+corpnet: $(VENV)/dev-installed
+	$(BIN)/python -m pytest -m corpnet
+
+# The tests that need no system packages.
+unit: $(VENV)/dev-installed
+	$(BIN)/python -m pytest -m 'not corpnet'
 
 lint: $(VENV)/dev-installed
 	$(BIN)/ruff check .
@@ -33,7 +38,7 @@ types: $(VENV)/dev-installed
 imports: $(VENV)/dev-installed
 	$(BIN)/python -m pytest -q tests/test_import_rules.py
 
-# The tests that need no system packages, on that Python if it is newer than the one of .venv.
+# The same, on that Python if it is newer than the one of .venv.
 unit-3.%: $(VENV)/dev-installed
 	scripts/test_newer_python.sh $(BIN)/python $*
 

@@ -120,7 +120,7 @@ def _check_held_back(px: PxProcess, network: CorporateNetwork, number: int = 0) 
 def test_the_first_burst_over_all_processes_is_served_quickly(
     network: CorporateNetwork, tmp_path: Path, login: Login, count: int, workers: int
 ) -> None:
-    for is_warm in (False, True):  # Squid starts its helpers with the first burst it ever sees
+    def measure_burst() -> float:
         with (
             bad_passwords(network, login.account(network)),
             _several_px(network, tmp_path, login, count, f"--workers={workers}") as running,
@@ -129,7 +129,11 @@ def test_the_first_burst_over_all_processes_is_served_quickly(
             answers = _ask_all(running, network, 50)
             seconds = time.monotonic() - started
             assert [answer.status for answer, _ in answers] == [200] * 50
-            assert seconds < _BURST_SECONDS or not is_warm
+            return seconds
+
+    measure_burst()  # Squid starts its helpers with the first one it ever sees
+    # What Px itself delays it delays each time; other programs may keep the computer busy for one.
+    assert any(measure_burst() < _BURST_SECONDS for _ in range(3))
 
 
 def test_a_changed_password_starts_afresh_and_the_old_one_stays_blocked(
