@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import socket
 import sys
 from pathlib import Path
 
@@ -42,13 +43,19 @@ async def _copy_until_407(
 ) -> None:
     """Copy responses; end after a 407. Squid sends the head of an answer in one piece."""
     while data := await reader.read(_PIECE):
-        refused = _LOGIN_REQUIRED.match(data)
-        if refused and not requests.is_head:
-            data += await _rest_of_response(reader, data)
+        if _LOGIN_REQUIRED.match(data):
+            await _refuse(writer, data if requests.is_head else data + await _rest_of_response(reader, data))
+            return
         writer.write(data)
         await writer.drain()
-        if refused:
-            return
+
+
+async def _refuse(writer: asyncio.StreamWriter, response: bytes) -> None:
+    """Send the last answer and the end in one, so that nobody takes the connection for one that stays open."""
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    writer.write(response)
+    writer.write_eof()
+    await writer.drain()
 
 
 async def _rest_of_response(reader: asyncio.StreamReader, start: bytes) -> bytes:
