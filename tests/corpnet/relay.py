@@ -51,7 +51,7 @@ async def _copy_until_407(
 
 
 async def _refuse(writer: asyncio.StreamWriter, response: bytes) -> None:
-    """Send the last answer and the end in one, so that nobody takes the connection for one that stays open."""
+    """Send the last answer and the end in one, so that nobody takes the connection for one that stays."""
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
     writer.write(response)
     writer.write_eof()
