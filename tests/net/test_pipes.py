@@ -93,7 +93,23 @@ async def test_with_no_pipe_to_be_had_it_is_copied(both: Both, monkeypatch: pyte
     assert not spliced
 
 
-async def _copy(both: Both, limit: int) -> int:
+async def test_a_fat_stream_that_is_lost_with_its_network_has_not_ended_well(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a body that ends with the connection is cut short and taken for whole."""
+    for name in ("FULL_RECEIVE_BYTES", "RECEIVES_A_WAKE_UP"):
+        monkeypatch.setattr(f"px.net.relay.{name}", 1)
+    spliced = watch_splices(monkeypatch)
+    copying = asyncio.create_task(_copy(both, None))
+    await both.client.send(b"half")
+    assert await both.upstream.read_exactly(4) == b"half"
+    both.first.lose()
+    with pytest.raises(BrokenStreamError):
+        await copying
+    assert spliced == [0]
+
+
+async def _copy(both: Both, limit: int | None) -> int:
     activity = Activity(both.io_loop, 30)
     return await copy(both.first, both.second, both.io_loop, limit=limit, activity=activity)
 

@@ -178,7 +178,7 @@ class Direction:
             self._fail(self.source, error)
             return 0
         if not count:
-            self._end(BrokenStreamError(self.source, network_lost()) if self.source.is_lost else None)
+            self._end_by_source()
             return 0
         self.source.received_bytes += count
         self._send(buffer[:count])
@@ -230,7 +230,7 @@ class Direction:
             self._fail(self.source, error)
             return 0
         if not count:
-            self._end(None)
+            self._end_by_source()
             return 0
         self.source.received_bytes += count
         self.count += count
@@ -267,6 +267,9 @@ class Direction:
     def expire(self) -> None:
         """Nothing moved for too long."""
         self._fail(self.source, TimeoutError("nothing moved past the idle timeout"))
+
+    def _end_by_source(self) -> None:
+        self._end(BrokenStreamError(self.source, network_lost()) if self.source.is_lost else None)
 
     def _fail(self, stream: Stream, error: OSError) -> None:
         self._end(BrokenStreamError(stream, error))
