@@ -29,6 +29,7 @@ class AnswerBody:
         self._framing = framing
         self._reader = body_reader(framing, decode_chunked=decodes, error=BadResponseError)
         self._passed_bytes = 0
+        self._is_behind = False  # more of it is here than the reader takes at once
         self._stall_seconds = STALL_SECONDS
         self._activity: Activity | None = None
 
@@ -51,7 +52,9 @@ class AnswerBody:
 
     def _receive(self, data: bytes) -> bytes:
         piece, rest = self._reader.receive(data)
-        self._connection.stream.unread(rest)
+        self._is_behind = bool(rest)
+        if rest:
+            self._connection.stream.unread(rest)
         self._passed_bytes += len(piece)
         return piece
 
@@ -72,7 +75,8 @@ class AnswerBody:
                 await client.write(piece)
             except OSError as error:
                 raise BrokenStreamError(client, error) from error
-            await asyncio.sleep(0)  # tiny chunks, all here already, must not keep others waiting
+            if self._is_behind:
+                await asyncio.sleep(0)  # tiny chunks, all here already, must not keep others waiting
 
     async def _copy_rest(self, client: Stream) -> None:
         limit = (

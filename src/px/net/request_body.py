@@ -30,6 +30,7 @@ class RequestBody:
         self._reader = body_reader(framing, decode_chunked=False, error=BadRequestError)
         self._kept: list[bytes] | None = []
         self._read_bytes = 0
+        self._is_behind = False  # more of it is here than the reader takes at once
         self._when_read: Callable[[], None] | None = None
 
     def without_content(self) -> RequestBody:
@@ -89,7 +90,8 @@ class RequestBody:
                 await self._copy_rest(stream)
                 return
             await self._write(stream, await self._read())
-            await asyncio.sleep(0)  # tiny chunks, all here already, must not keep others waiting
+            if self._is_behind:
+                await asyncio.sleep(0)  # tiny chunks, all here already, must not keep others waiting
 
     async def discard(self, max_bytes: int) -> bool:
         """Read it away, unless it is longer than that; return whether all of it was read.
@@ -118,6 +120,7 @@ class RequestBody:
     def _receive(self, data: bytes) -> bytes:
         piece, rest = self._reader.receive(data)
         self._client.unread(rest)
+        self._is_behind = bool(rest)
         self._read_bytes += len(piece)
         if self._read_bytes > REPLAY_BYTES:
             self._kept = None
