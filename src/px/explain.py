@@ -14,6 +14,7 @@ from px.core.host import to_address
 from px.core.hostrule_parser import split_rules
 from px.core.hostrules import HostRules
 from px.core.pac_lines import find_line, mark_returns
+from px.core.pac_location import shorten_location
 from px.core.route import Route, UpstreamAddress, Via
 from px.core.startup_errors import ConfigError
 from px.net.dial import Dialer
@@ -52,7 +53,7 @@ def parse_url(text: str) -> RequestHead:
     except (PxError, UnicodeEncodeError) as error:
         reason = str(error) if isinstance(error, PxError) else "It has characters that no URL has."
         raise ConfigError(
-            f"--explain={text}: {reason} Valid is: an http: or https: URL, or a host."
+            f"--explain={shorten_location(text)}: {reason} Valid is: an http: or https: URL, or a host."
         ) from None
 
 

@@ -81,6 +81,7 @@ OPTIONS: Final = (
         help="PAC script that names the upstreams, where --proxy names none: a path, or a file:, http:, "
         "https: or data: URL. Read again every --proxyreload seconds and when the network changes.",
         parse=parse_pac,
+        hides=lambda text: "@" in text,
     ),
     Option(
         name="pac_encoding",
