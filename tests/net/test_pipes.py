@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -107,6 +108,25 @@ async def test_a_fat_stream_that_is_lost_with_its_network_has_not_ended_well(
     with pytest.raises(BrokenStreamError):
         await copying
     assert spliced == [0]
+
+
+async def test_where_nobody_may_splice_it_is_copied(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def refuse(*_: object, **__: object) -> int:
+        tried.append(1)
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "splice", refuse)
+    before = descriptors()
+    copying = asyncio.create_task(_copy(both, len(_DATA)))
+    sending = asyncio.create_task(both.client.send(_DATA))
+    is_whole = await both.upstream.read_exactly(len(_DATA)) == _DATA
+    assert is_whole
+    await sending
+    assert await copying == len(_DATA)
+    assert len(tried) == 1
+    assert descriptors() == before
 
 
 async def _copy(both: Both, limit: int | None) -> int:

@@ -7,6 +7,7 @@ and up to 1 MiB of the kernel's memory, so there are few, and a stream has one o
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 
@@ -17,6 +18,8 @@ if sys.platform == "linux":
 PIPE_BYTES = 1024 * 1024
 #: Half of what Linux lets one user have of that size (pipe-user-pages-soft): others may want some.
 MAX_PIPES = 32
+#: What the system says where a process may not splice, or cannot: sandboxes, old kernels.
+UNSUPPORTED = frozenset((errno.ENOSYS, errno.EPERM, errno.EINVAL))
 #: How many that nobody uses stay open.
 MAX_SPARE_PIPES = 4
 
@@ -80,12 +83,13 @@ class PipePool:
     def __init__(self, max_pipes: int = MAX_PIPES) -> None:
         self._left = max_pipes if sys.platform == "linux" else 0
         self._spare: list[Pipe] = []
+        self._is_forbidden = False
 
     def take(self) -> Pipe | None:
         """Return an empty pipe; None when there is none to be had."""
         if self._spare:
             return self._spare.pop()
-        if not self._left:
+        if not self._left or self._is_forbidden:
             return None
         pipe = _open_pipe()
         self._left = self._left - 1 if pipe is not None else 0  # what was refused once would be again
@@ -98,6 +102,11 @@ class PipePool:
         else:
             pipe.close()
             self._left += 1
+
+    def forbid(self) -> None:
+        """Give none out any more: splice(2) does not work here."""
+        self.close()
+        self._is_forbidden = True
 
     def close(self) -> None:
         """Close those that nobody uses."""

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from px.net.io_loop import NEVER, IoLoop
-from px.net.pipes import PIPE_BYTES, Pipe
+from px.net.pipes import PIPE_BYTES, UNSUPPORTED, Pipe
 from px.net.socket_stream import SocketStream
 from px.net.stream import Stream, network_lost
 
@@ -227,8 +227,12 @@ class Direction:
             self._give_pipe_back()
             return 0
         except OSError as error:
-            self._fail(self.source, error)
-            return 0
+            if error.errno not in UNSUPPORTED:
+                self._fail(self.source, error)
+                return 0
+            self._give_pipe_back()
+            self._io_loop.pipes.forbid()
+            return self._receive()
         if not count:
             self._end_by_source()
             return 0
