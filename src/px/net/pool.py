@@ -7,7 +7,8 @@ something nobody asked for, while it is kept is dropped at that moment: a lease 
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from px.core.upstream_login import Method
@@ -45,12 +46,16 @@ def key_of(connection: Connection) -> PoolKey:
     return PoolKey(hop.key, method.name, hop.login.source.identity.key)
 
 
-def keys_for(hop: Hop) -> list[PoolKey]:
+def keys_for(hop: Hop) -> Sequence[PoolKey]:
     """Return the keys of the connections that may serve a request at a hop: those logged in come first."""
-    if hop.login is None:
-        return [PoolKey(hop.key)]
-    identity = hop.login.source.identity.key
-    return [*(PoolKey(hop.key, scheme, identity) for scheme in _BOUND_SCHEMES), PoolKey(hop.key)]
+    return _keys(hop.key, None if hop.login is None else hop.login.source.identity.key)
+
+
+@lru_cache(maxsize=1024)  # asked for each request, at few hops
+def _keys(hop_key: str, identity: str | None) -> Sequence[PoolKey]:
+    if identity is None:
+        return (PoolKey(hop_key),)
+    return (*(PoolKey(hop_key, scheme, identity) for scheme in _BOUND_SCHEMES), PoolKey(hop_key))
 
 
 class Pool:
