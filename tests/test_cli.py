@@ -104,7 +104,7 @@ def test_help_about_nothing_is_an_error(cwd):
         ),
         ([], "px: no upstream proxy is known"),
         (["--proxy=h", "--listen=é"], "px: --listen="),
-        (["--proxy=h", "--client_auth=ANYTHING"], "px: --client-auth=ANYTHING: unknown login policy"),
+        (["--proxy=h", "--client_auth=ANYTHING"], "px: --client_auth=ANYTHING: unknown login policy"),
         (["--proxy=h", "--client_auth=NTLM", "--auth=NONE"], "px: --client_auth=NTLM with --auth=NONE: one"),
         pytest.param(
             ["--proxy=h", "--client_auth=BASIC"],

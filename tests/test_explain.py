@@ -88,6 +88,26 @@ def test_the_rule_of_noproxy_that_matches_is_named() -> None:
     assert said["result"] == ["goes directly to the origin"]
 
 
+@pytest.mark.parametrize("rule", ["<local>", "intranet"])
+def test_a_rule_about_names_is_named_where_the_name_has_no_address(rule: str) -> None:
+    said = told("http://intranet/", proxy=parse_upstreams("h"), noproxy=f"10.0.0.0/8, {rule}")
+    assert said["noproxy"] == [f"noproxy names intranet: {rule}"]
+
+
+def test_it_says_that_the_environment_names_a_proxy_for_other_urls_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", "127.0.0.1:1")
+    assert "none of that is for https:" in told("https://192.0.2.1/")[""]
+    assert "" not in told("http://192.0.2.1/")
+
+
+def test_the_rule_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "corp.test, 192.0.2.0/24")
+    assert told("http://192.0.2.1/")["bypass"] == ["environment names 192.0.2.1: 192.0.2.0/24"]
+
+
 def test_rules_that_do_not_match_are_named_too() -> None:
     with two_ports() as (accepting, _):
         said = told(

@@ -105,7 +105,7 @@ def read_arguments(argv: Sequence[str]) -> CommandLine:
             action, action_value = _choose_action(action, found), _action_value(found, text, rest)
         else:
             value = _flag_value(found, text, rest)
-            given[found.name] = Given(found, value, "", f"--{_as_written(name)}")
+            given[found.name] = Given(found, value, "", f"--{name}")
     _check_switches(switches, action)
     return CommandLine(action, given, action_value, frozenset(switches))
 

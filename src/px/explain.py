@@ -21,13 +21,14 @@ from px.net.dial import Dialer
 from px.net.io_loop import IoLoop
 from px.net.offload import Offload
 from px.net.resolver import Resolver
-from px.routing.finding import url_for_script
+from px.routing.finding import scheme_of, url_for_script
 from px.routing.health import UpstreamHealth
 from px.routing.router import NamedUpstreams, Router, find_name_rule
 from px.way_finding import make_discovery, px_check, script_maker
 
 if TYPE_CHECKING:
     from px.config import Settings
+    from px.core.proxy_settings import ProxySettings
     from px.routing.pac_engine import PacAnswer
     from px.routing.pac_source import LoadedPac
 
@@ -121,26 +122,29 @@ class Explainer:
         why = ""
         with contextlib.suppress(UnreachableError):  # which was told already
             why = await self._router.find_rule(request.authority)
-        self._tell("noproxy", f"{why}: {await self._find_rule(request)}" if why else f"no rule of {rules}")
+        await self._tell_rule("noproxy", rules, why, request)
 
-    async def _find_rule(self, request: RequestHead) -> str:
-        """Return the rule that alone would have done; all of them where it took several."""
+    async def _tell_rule(self, name: str, rules: HostRules, why: str, request: RequestHead) -> None:
+        """Tell which rule matches; all of them where it took several, and where none does."""
+        if not why:
+            self._tell(name, f"no rule of {rules}")
+            return
         target = request.authority
-        for text in split_rules(self._settings.noproxy.text):
+        addresses: Sequence[str] = ()
+        with contextlib.suppress(UnreachableError):  # a rule about names matches all the same
+            addresses = await self._resolver.resolve(target.host)
+        for text in split_rules(rules.text):
             rule = HostRules.parse(text, names=True)
-            addresses = await self._resolver.resolve(target.host) if rule.needs_addresses else ()
             if rule.matches_name(*target) or any(map(rule.matches_address, addresses)):
-                return text
-        return self._settings.noproxy.text
+                self._tell(name, f"{why}: {text}")
+                return
+        self._tell(name, f"{why}: {rules}")
 
     async def _tell_finding(self, request: RequestHead) -> None:
         finding = self._discovery.finding
         self._tell("found", str(finding))
         if finding.script is None:
-            settings = finding.settings
-            if settings is not None and settings.bypass:
-                why = find_name_rule(settings.bypass, request.authority, settings.source)
-                self._tell("bypass", why or f"no rule of {settings.bypass}")
+            await self._tell_settings(finding.settings, request)
             return
         try:
             answer = await finding.script.find_routes(url_for_script(request), request.authority.host)
@@ -153,6 +157,15 @@ class Explainer:
         self._tell("script", f"FindProxyForURL({answer.url!r}, {answer.host!r})")
         self._tell("", f"answers {answer.text!r}")
         await self._tell_source_line(finding.loaded, answer)
+
+    async def _tell_settings(self, settings: ProxySettings | None, request: RequestHead) -> None:
+        if settings is None:
+            return
+        if not settings.upstreams_for(scheme := scheme_of(request)):
+            self._tell("", f"none of that is for {scheme}:")
+        elif settings.bypass:
+            why = find_name_rule(settings.bypass, request.authority, settings.source)
+            await self._tell_rule("bypass", settings.bypass, why, request)
 
     async def _tell_source_line(self, loaded: LoadedPac | None, answer: PacAnswer) -> None:
         """Tell which line of the script gave an answer, where that can be found out."""
@@ -178,7 +191,7 @@ class Explainer:
             self._tell(name, f"{hop} {said}")
             if is_open and not result:
                 result = f"goes {way}"
-        self._tell("result", result or "fails: nothing of that can be reached")
+        self._tell("result", result or "fails: nothing named above can be reached")
 
     async def _try(self, host: str, port: int) -> tuple[str, bool]:
         """Connect; return what came of it, and whether it stood."""

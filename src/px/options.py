@@ -164,9 +164,10 @@ OPTIONS: Final = (
         metavar="LIST",
         valid="addresses, globs, ranges, networks; host, .domain, *.domain, host:port, <local>, *",
         help="Targets to connect to directly, without an upstream: the forms of --allow, and names: host or "
-        ".domain (with everything below), *.domain (below only), host:port, <local> (names without a dot), "
-        "* (everything, as is 0.0.0.0/0). Separated by comma, semicolon or space. With noproxy, proxy may be "
-        "empty: Px is then a regular proxy for what matches and refuses the rest.",
+        ".domain (with everything below), *.domain (below only), host:port, <local> (names without a "
+        "dot, and loopback addresses), * (everything, as is 0.0.0.0/0). Separated by comma, "
+        "semicolon or space. With noproxy, proxy may be empty: Px is then a "
+        "regular proxy for what matches and refuses the rest.",
         parse=partial(HostRules.parse, names=True),
     ),
     Option(
