@@ -221,6 +221,16 @@ def test_a_fault_that_px_survives_leaves_a_log_where_there_is_no_other(
     assert capsys.readouterr().err == f"px: a fault of Px, which goes on; the traceback is in {path}\n"
 
 
+def test_what_is_no_text_can_be_logged_and_is_no_fault_of_its_own(tmp_path):
+    path = open_log(1, verbose=False, cwd=tmp_path, port=3128)
+    logging.getLogger("px").error("b\udcf6b")
+    close_log()
+    crash = write_crash_log(ValueError("b\udcf6b"), tmp_path)
+    for each in (path, crash):
+        assert each is not None
+        assert "b\\udcf6b" in each.read_text()
+
+
 def test_a_fault_again_and_again_does_not_fill_the_disk(tmp_path):
     open_log(0, verbose=False, cwd=tmp_path, port=1)
     for number in range(100):

@@ -37,6 +37,8 @@ _LOG_OFF, _LOG_UNIQUE, _LOG_STDOUT, _LOG_STATE = 0, 3, 4, 5
 _SILENT: Final = logging.CRITICAL + 1
 #: Faults that a process leaves a log of when no other log has them: the same may come again and again.
 MAX_FAULT_LOGS: Final = 10
+#: A log has to be written whatever stands in it, such as half a surrogate pair out of a PAC script.
+_ERRORS: Final = "backslashreplace"
 _LINE: Final = "%(asctime)s.%(msecs)03d %(levelname)-7s [%(process)d%(request)s] %(name)s: %(message)s"
 
 _ROOT = logging.getLogger("px")
@@ -84,10 +86,14 @@ class PrivateLogFile(RotatingFileHandler):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, maxBytes=MAX_LOG_BYTES, backupCount=KEPT_LOGS, encoding="utf-8")
+        super().__init__(
+            path, maxBytes=MAX_LOG_BYTES, backupCount=KEPT_LOGS, encoding="utf-8", errors=_ERRORS
+        )
 
     def _open(self) -> TextIOWrapper:
-        stream = open(self.baseFilename, "a", encoding="utf-8", opener=open_private)  # noqa: SIM115 - kept open
+        stream = open(  # noqa: SIM115 - kept open
+            self.baseFilename, "a", encoding="utf-8", errors=_ERRORS, opener=open_private
+        )
         try:
             claim(stream.fileno())
         except OSError:
@@ -239,6 +245,6 @@ def _write_report(report: str, cwd: Path) -> Path | None:
 
 
 def _write_private(path: Path, text: str) -> Path:
-    with open(path, "a", encoding="utf-8", opener=open_private) as stream:
+    with open(path, "a", encoding="utf-8", errors=_ERRORS, opener=open_private) as stream:
         stream.write(text)
     return path

@@ -47,6 +47,13 @@ def test_text_has_cause_and_mend() -> None:
     assert answer.endswith(b"\r\n\r\nPx: 403 Forbidden\nNo.\nAsk.\n")
 
 
+@pytest.mark.parametrize("accept", [b"text/html", b"text/plain"])
+def test_what_is_no_text_is_told_as_well(accept: bytes) -> None:
+    r"""Bytes of another encoding in the environment become such: ``b\xf6b``, ``b\udcf6b``."""
+    head = head_of(b"Accept: " + accept)
+    assert b"b\\udcf6b" in format_error(PxError("No b\udcf6b."), head, keep_alive=True)
+
+
 def test_an_answer_to_head_tells_the_length_of_a_body_it_does_not_have() -> None:
     full = format_error(PxError("No."), head_of(), keep_alive=False)
     bare = format_error(PxError("No."), head_of(method=b"HEAD"), keep_alive=False)

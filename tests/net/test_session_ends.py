@@ -123,6 +123,27 @@ async def test_a_client_that_leaves_while_the_body_stalls_frees_the_upstream(
         await upstream.finish()
 
 
+async def test_a_session_that_fails_is_over_whatever_becomes_of_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else it counts as open, and the end of Px waits for it."""
+
+    async def fail(_: object) -> bool:
+        raise RuntimeError("a fault of Px")
+
+    def fail_to_log(*_: object, **__: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    monkeypatch.setattr(session.Session, "_serve_next", fail)
+    monkeypatch.setattr(session._LOGGER, "error", fail_to_log)
+    async with running_px() as px:
+        await (await px.connect()).expect_end()
+        await until(lambda: failures)
+        assert not px.px._listener.open_connections
+
+
 async def test_interim_answers_without_end_in_place_of_a_100_are_a_502() -> None:
     async def script(wire: Wire) -> None:
         await wire.read_head()

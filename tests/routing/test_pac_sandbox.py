@@ -331,6 +331,17 @@ def test_five_megabytes_of_anything_else_are_an_error(monkeypatch):
             Sandbox(text).call(CALL, {})
 
 
+def test_what_is_shown_to_people_holds_no_commands_to_a_terminal_and_is_text():
+    assert call(r"alert('a\x1b[2J\nb\ud800'); return 'DIRECT'").alerts == ("a?[2J?b?",)
+    with pytest.raises(ScriptError) as caught:
+        call(r"throw new Error('a\x1b[2J\ud800')")
+    assert caught.value.reason == "Error: a?[2J?"
+
+
+def test_half_of_a_surrogate_pair_is_in_no_name():
+    assert call(r"return String(isResolvable('a\ud800'))").answer == "false"
+
+
 def test_texts_come_through_as_they_are():
     outcome = call(r"alert(url); return 'PROXY ' + host + '\0\ud800\u{1f600}'")
     assert outcome.answer == "PROXY a.test\0\ud800\U0001f600"

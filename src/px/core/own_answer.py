@@ -106,12 +106,17 @@ def _format_page(error: PxError) -> bytes:
     page = _PAGE.format(
         status=error.status, reason=escape(_reason(error.status)), cause=escape(error.cause), mend=mend
     )
-    return page.encode()
+    return _encode(page)
 
 
 def _format_text(error: PxError) -> bytes:
     lines = [f"Px: {error.status} {_reason(error.status)}", error.cause, error.mend]
-    return "\n".join(line for line in lines if line).encode() + b"\n"
+    return _encode("\n".join(line for line in lines if line)) + b"\n"
+
+
+def _encode(text: str) -> bytes:
+    r"""Encode whatever a PAC script said, or a variable of the environment, and be it no text: ``\ud800``."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _format_proxy_status(error: PxError) -> bytes:

@@ -133,11 +133,11 @@ class Session:
 
     def _end_task(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _LOGGER.error("a session failed, which is a fault of Px", exc_info=error)
         if self.tunnel is None:
             self.close()  # it may have been cancelled before it began
             self._on_end(self)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOGGER.error("a session failed, which is a fault of Px", exc_info=error)
 
     def end(self) -> None:
         """End after the request under way, if there is one."""

@@ -91,6 +91,7 @@
         const addresses = names.get(host);
         if (addresses !== undefined) return addresses;
         if (typeof host !== "string" || host === "" || host.length > MAX_NAME_CHARS) return [];
+        if (/[\ud800-\udfff]/.test(host)) return []; // no names, and half of a pair is no text in Python
         if (isIPv4(host) || parseIPv6(host)) return [host];
         if (missing.length < MAX_MISSING && !missing.includes(host)) missing.push(host);
         throw MISSING;

@@ -208,7 +208,7 @@ def _parse_result(text: str) -> Any:
 
 
 def _to_error(text: str, stack: str, cpu_seconds: float) -> ScriptError:
-    reason = text.partition("\n")[0].strip()
+    reason = _to_printable(text.partition("\n")[0].strip())
     line = _find_line(stack)
     if reason == "InternalError: interrupted":
         return ScriptError(f"it took more than {cpu_seconds:g} s of processor time", line, is_limit=True)
@@ -229,7 +229,12 @@ def _read_outcome(result: dict[str, Any]) -> Outcome:
     answer = str(result.get("answer", ""))
     if len(answer) > MAX_ANSWER_CHARS:
         raise ScriptError("its answer is too long")
-    return Outcome(answer=answer, alerts=_to_texts(result.get("alerts", ())))
+    return Outcome(answer=answer, alerts=tuple(map(_to_printable, _to_texts(result.get("alerts", ())))))
+
+
+def _to_printable(text: str) -> str:
+    """Return what may be shown to people: no commands to a terminal, and no half of a surrogate pair."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _to_texts(values: Any) -> tuple[str, ...]:
