@@ -262,6 +262,17 @@ async def test_offers_that_cannot_be_met_are_an_error_that_says_why() -> None:
         await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)
 
 
+async def test_an_upstream_that_only_a_script_named_is_shown_no_password_and_the_error_says_so() -> None:
+    bench = Bench("basic")
+    bench.login.policy = bench.login.policy.for_strangers
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    with pytest.raises(LoginUnusableError, match="a PAC script named it") as caught:
+        await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)
+    assert "ANYSAFE" not in caught.value.cause
+    assert caught.value.mend == "Name it with --proxy, or allow that with --auth=BASIC."
+
+
 async def test_offers_that_cannot_be_met_are_an_error_on_a_closing_connection_too() -> None:
     attempt = Bench("ntlm").attempt()
     await attempt.first_credentials(None, None)

@@ -66,9 +66,11 @@ class AuthPolicy:
 
     Attributes:
         name: The name the user gave, upper case; of a list the names with commas between them.
+        is_for_strangers: Whether Basic was taken from what the user allows: see `for_strangers`.
     """
 
     name: str = "ANY"
+    is_for_strangers: bool = False
 
     @classmethod
     def parse(cls, text: str) -> AuthPolicy:
@@ -130,7 +132,8 @@ class AuthPolicy:
         """The policy for an upstream in clear that no person named: it is not shown a password."""
         if _BASIC not in _ways_of(self.name) or self.basic_in_clear:
             return self
-        return AuthPolicy("ANYSAFE" if self.name == "ANY" else f"SAFE{self.name}")
+        name = "ANYSAFE" if self.name == "ANY" else f"SAFE{self.name}"
+        return AuthPolicy(name, is_for_strangers=True)
 
     def __str__(self) -> str:
         return self.name

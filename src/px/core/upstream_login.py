@@ -210,7 +210,14 @@ class UpstreamLogin:
         schemes = {method.scheme for method in Method if is_allowed(self.policy, method)}
         return not schemes & (self.offered or frozenset())
 
+    @property
+    def _is_hidden_from(self) -> bool:
+        """Whether only Basic would do, which nobody has allowed for an upstream that no person named."""
+        return self._is_forbidden and self.policy.is_for_strangers and "basic" in (self.offered or ())
+
     def _mend_what_is_missing(self) -> str:
+        if self._is_hidden_from:
+            return "Name it with --proxy, or allow that with --auth=BASIC."
         if self._is_forbidden:
             return "Allow one of these with --auth, or ask who runs the upstream for another way to log in."
         who = self.source.identity
@@ -220,6 +227,8 @@ class UpstreamLogin:
 
     def _say_what_is_missing(self) -> str:
         offered = ", ".join(SCHEME_NAMES.get(scheme, scheme) for scheme in sorted(self.offered or ()))
+        if self._is_hidden_from:
+            return f"It offers {offered}: a PAC script named it, so Px does not show it a password in clear"
         if self._is_forbidden:
             return f"It offers {offered or 'nothing'}, and --auth={self.policy} allows none of that"
         return f"It offers {offered}, and there is no password or ticket for that"
