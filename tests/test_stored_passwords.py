@@ -24,6 +24,7 @@ from px.stored_passwords import (
 USER = "CORP\\alice"
 PASSWORD = Secret("Pässwörd1€")
 HASH = Secret("0123456789abcdef" * 2)
+INSTEAD = "set PX_PASSWORD, or for NTLM alone PX_NTHASH (or nthash in px.ini) to what px --hash prints"
 
 
 class Store:
@@ -141,7 +142,9 @@ def test_a_keyring_that_fails_is_one_warning_and_not_asked_again():
     given = settings("bob@first,carol@second", username="alice")
     found, warnings = add(given, store)
     assert found == given
-    assert warnings == ["warning: no stored password of alice: the keyring is locked; unlock it."]
+    assert warnings == [
+        f"warning: no stored password of alice: the keyring is locked; unlock it, or {INSTEAD}."
+    ]
     assert store.asked == ["alice"]
 
 
@@ -260,12 +263,23 @@ def test_without_a_user_it_is_said_how_to_name_one_and_nothing_is_asked():
     )
 
 
-def test_a_keyring_that_fails_is_named_with_what_to_do_and_without_the_password():
+@pytest.mark.parametrize(
+    ("account_of", "action", "instead"),
+    [
+        (upstream_account, "--password", INSTEAD),
+        (client_account, "--client-password", "set PX_CLIENT_PASSWORD"),
+    ],
+)
+@pytest.mark.parametrize("mend", ["", "unlock it"])
+def test_a_keyring_that_fails_is_named_with_what_to_do_and_without_the_password(
+    account_of, action, instead, mend
+):
     store = Store()
-    store.failure = SecretStoreError("the keyring is locked", "unlock it")
+    store.failure = SecretStoreError("the keyring is locked", mend)
     with pytest.raises(ConfigError) as caught:
-        change(upstream_account(settings(username="alice")), store, PASSWORD.reveal())
-    assert str(caught.value) == "--password: the keyring is locked; unlock it"
+        change(account_of(settings(username="alice", client_username="alice")), store, PASSWORD.reveal())
+    first = f"{mend}, or " if mend else ""
+    assert str(caught.value) == f"{action}: the keyring is locked; {first}{instead}"
 
 
 def test_a_keyring_that_keeps_nothing_is_found_out():

@@ -21,6 +21,13 @@ LOAD_SECONDS: Final = 10.0
 #: How long ``px --password`` waits for one that its user may have to unlock.
 STORE_SECONDS: Final = 60.0
 
+#: Service -> where a password may come from besides.
+_OTHERWISE: Final = {
+    UPSTREAM_SERVICE: (
+        "set PX_PASSWORD, or for NTLM alone PX_NTHASH (or nthash in px.ini) to what px --hash prints"
+    ),
+    CLIENT_SERVICE: "set PX_CLIENT_PASSWORD",
+}
 
 #: By service and user name.
 _Found = dict[tuple[str, str], Secret | None]
@@ -63,6 +70,11 @@ def _given_secrets(settings: Settings) -> list[tuple[str, Secret | None]]:
     return [("PX_PASSWORD", settings.password), ("PX_NTHASH or nthash", settings.nthash)]
 
 
+def _say_failure(error: SecretStoreError, service: str) -> str:
+    """Return what failed and what to do; a password may come from elsewhere, too."""
+    return f"{error.cause}; {', or '.join(filter(None, [error.mend, _OTHERWISE[service]]))}"
+
+
 def change_password(
     account: Account,
     store: SecretStore,
@@ -91,7 +103,7 @@ def change_password(
         change = _store_password if password else _remove_password
         tell(change(account, store, place, password))
     except SecretStoreError as error:
-        raise ConfigError(f"{account.action}: {error.cause}; {error.mend}") from None
+        raise ConfigError(f"{account.action}: {_say_failure(error, account.service)}") from None
     for name in account.overriding if password else ():
         tell(f"But {name} is set, too, and comes first.")
 
@@ -99,7 +111,7 @@ def change_password(
 def _store_password(account: Account, store: SecretStore, place: str, password: Secret) -> str:
     store.store_password(account.service, account.username, password)
     if store.load_password(account.service, account.username) != password:
-        raise SecretStoreError(f"{place} has not kept it", "choose another keyring, or set PX_PASSWORD")
+        raise SecretStoreError(f"{place} has not kept it", "choose another keyring")
     return (
         f'The password of {account.username} is stored in {place}, as service "{account.service}".'
         f" To remove it, run px {account.action} again and give an empty one."
@@ -153,7 +165,7 @@ class StoredPasswords:
             try:
                 password = self._store.load_password(service, user)
             except SecretStoreError as error:
-                self._warn_of(user, error)
+                self._warn_of(user, service, error)
                 self._found |= {each: known.get(each) for each in wanted[number:]}
                 break
             self._found[service, user] = password
@@ -162,9 +174,9 @@ class StoredPasswords:
             )
         return self._found
 
-    def _warn_of(self, user: str, error: SecretStoreError) -> None:
+    def _warn_of(self, user: str, service: str, error: SecretStoreError) -> None:
         _LOGGER.info("no stored password of %s: %s", user, error.cause)
-        self._warn(f"warning: no stored password of {user}: {error.cause}; {error.mend}.")
+        self._warn(f"warning: no stored password of {user}: {_say_failure(error, service)}.")
 
     def __repr__(self) -> str:
         return f"<StoredPasswords of {', '.join(user for _, user in self._found) or 'nobody yet'}>"

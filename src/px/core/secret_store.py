@@ -17,10 +17,10 @@ class SecretStoreError(Exception):
 
     Args:
         cause: What failed: a clause, no secret in it.
-        mend: What to do about it: a clause.
+        mend: What to do about it: a clause. Empty: nothing.
     """
 
-    def __init__(self, cause: str, mend: str) -> None:
+    def __init__(self, cause: str, mend: str = "") -> None:
         super().__init__(cause)
         self.cause = cause
         self.mend = mend

@@ -34,9 +34,6 @@ _NAMES: Final = {
     "keyring.backends.Windows.WinVaultKeyring": "the Windows Credential Manager",
     "keyring.backends.macOS.Keyring": "the Keychain",
 }
-_OTHERWISE: Final = (
-    "set PX_PASSWORD, or for NTLM alone PX_NTHASH (or nthash in px.ini) to what px --hash prints"
-)
 _NO_SERVICE: Final = "no Secret Service answers on the D-Bus of this session"
 _START_SERVICE: Final = "install gnome-keyring or KWallet and run Px in the session that has unlocked it"
 
@@ -92,7 +89,7 @@ class Keyring:
 
     def _say_silent(self) -> SecretStoreError:
         cause = f"the system's keyring did not answer within {self._timeout_seconds:g} s"
-        return SecretStoreError(cause, f"unlock it if it waits for that, or {_OTHERWISE}")
+        return SecretStoreError(cause, "unlock it if it waits for that")
 
     def _explain(self, error: Exception) -> SecretStoreError:
         """Return what a backend's error means: its class tells; else its text is shown."""
@@ -101,14 +98,12 @@ class Keyring:
         from keyring.errors import KeyringLocked, NoKeyringError  # noqa: PLC0415 - it has been loaded by now
 
         if isinstance(error, NoKeyringError) and self._platform == "linux":
-            return SecretStoreError(
-                f"there is no keyring here: {_NO_SERVICE}", f"{_START_SERVICE}, or {_OTHERWISE}"
-            )
+            return SecretStoreError(f"there is no keyring here: {_NO_SERVICE}", _START_SERVICE)
         if isinstance(error, NoKeyringError):
-            return SecretStoreError("there is no keyring here", _OTHERWISE)
+            return SecretStoreError("there is no keyring here")
         if isinstance(error, KeyringLocked):
-            return SecretStoreError("the system's keyring is locked", f"unlock it, or {_OTHERWISE}")
-        return SecretStoreError(f"the system's keyring failed ({type(error).__name__}: {error})", _OTHERWISE)
+            return SecretStoreError("the system's keyring is locked", "unlock it")
+        return SecretStoreError(f"the system's keyring failed ({type(error).__name__}: {error})")
 
 
 def _run(work: Callable[[KeyringBackend], _T], result: Future[_T]) -> None:
