@@ -426,6 +426,7 @@ def test_secrets_come_from_the_environment_and_show_in_no_repr(house):
     [
         ({"PX_PORT": "x"}, "PX_PORT=x (in the environment): not a number from 1 to 65535"),
         ({"PX_NTHASH": "s3cret"}, "PX_NTHASH=*** (in the environment): not 32 hexadecimal digits"),
+        ({"PX_PASSWORD": "s3cret\udce4"}, "PX_PASSWORD=*** (in the environment): holds bytes that"),
         ({"PX_PROXY": "a:s3cret@h:x"}, "PX_PROXY=*** (in the environment): entry 1: no valid port"),
         ({"PX_PAC": "ftp://a:s3cret@h/"}, "PX_PAC=*** (in the environment): The PAC script ftp://h/ "),
         ({"PX_ALLOW": ""}, "PX_ALLOW= (in the environment): empty"),

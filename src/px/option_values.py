@@ -160,6 +160,8 @@ def parse_secret(text: str) -> Secret | None:
     """Wrap a secret, as it is."""
     if text.endswith(("\n", "\r")):
         raise ValueError("ends with a line break, which is not part of a password")
+    if any("\ud800" <= char <= "\udfff" for char in text):  # so Python gives what it cannot decode (PEP 383)
+        raise ValueError("holds bytes that are no text in this locale's encoding: use a UTF-8 locale")
     return Secret(text) if text else None
 
 

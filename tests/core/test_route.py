@@ -95,6 +95,8 @@ def test_a_login_on_the_command_line_is_refused_and_not_repeated():
         (f"socks4://{'u' * 256}@proxy", "entry 1: .* 255 bytes at most"),
         (f"socks5://u:{'%C3%A9' * 128}@proxy", "entry 1: .* 255 bytes at most"),
         ("http://:pw@proxy", "entry 1: no user name"),
+        ("b\udcf6b:pw@proxy", "entry 1: user or password is no text in this locale's encoding"),
+        ("bob:p\udce4ss@proxy", "entry 1: user or password is no text in this locale's encoding"),
     ],
 )
 def test_what_cannot_be_read_is_an_error_that_names_it(text, message):

@@ -136,6 +136,8 @@ def _parse_userinfo(userinfo: str, shown: str) -> tuple[str, Secret | None]:
     username, colon, password = userinfo.partition(":")
     if not username:
         raise ValueError(f"{shown}: no user name before the @")
+    if any("\ud800" <= char <= "\udfff" for char in userinfo):
+        raise ValueError(f"{shown}: user or password is no text in this locale's encoding; percent-encode it")
     return unquote(username), Secret(unquote(password)) if colon else None
 
 
