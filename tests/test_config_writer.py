@@ -231,6 +231,17 @@ def test_a_file_that_is_named_is_made_with_its_directory(house, environ):
 
 
 @posix_only
+def test_the_script_of_a_relative_path_is_found_from_other_directories_too(house, monkeypatch):
+    script = house.cwd / "proxy.pac"
+    script.touch()
+    monkeypatch.chdir(house.cwd)
+    house.save("--pac=proxy.pac")
+    monkeypatch.chdir(house.cwd.parent)
+    settings = load_settings([f"--config={house.ini}"], {}, house.cwd.parent).settings
+    assert settings is not None
+    assert settings.pac == str(script)
+
+
 def test_where_a_px_ini_would_not_be_trusted_the_users_directory_gets_it(house):
     house.cwd.chmod(0o777)
     invocation = house.load("--port=1")

@@ -48,7 +48,10 @@ def _set_option(ini: IniText, option: Option, flags: Mapping[str, Given], settin
     if _is_outvoted(option, flags):
         ini.set(section, key, str(getattr(settings, option.name)))
     elif option.name in flags:
-        ini.set(section, key, flags[option.name].text.strip())
+        text = flags[option.name].text.strip()
+        read = option.parse(text)
+        # Texts as they were read: the relative path of a PAC script would mean another file elsewhere.
+        ini.set(section, key, read if isinstance(read, str) else text)
     elif ini.get(section, key) is None:
         ini.set(section, key, option.default)
 
