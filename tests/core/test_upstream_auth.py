@@ -262,6 +262,16 @@ async def test_offers_that_cannot_be_met_are_an_error_that_says_why() -> None:
         await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)
 
 
+async def test_a_login_that_is_refused_for_no_site_is_not_put_down_to_a_rule_about_sites() -> None:
+    bench = Bench("ntlm")
+    with pytest.raises(LoginRefusedError) as caught:
+        await bench.refuse(attempt=bench.attempt("up:8080", verifies_after=()))
+    assert "rule" not in caught.value.mend
+    with pytest.raises(LoginRefusedError) as caught:
+        await Bench("ntlm").refuse("origin:443")
+    assert caught.value.mend.endswith("a rule of the upstream denies origin:443.")
+
+
 async def test_an_upstream_that_only_a_script_named_is_shown_no_password_and_the_error_says_so() -> None:
     bench = Bench("basic")
     bench.login.policy = bench.login.policy.for_strangers

@@ -365,7 +365,8 @@ class LoginAttempt:
         if others or login.guard.has_logged_in(login.source):
             self._ask_for_proof()
         if not others:
-            raise login.say_refused(self._refused, self._request.target)
+            # No rule about targets denies what asks for none.
+            raise login.say_refused(self._refused, "" if self._is_verification else self._request.target)
         login.guard.check(login.source)
 
     def _ask_for_proof(self) -> None:
