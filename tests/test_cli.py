@@ -328,6 +328,23 @@ def test_without_a_keyring_one_line_says_what_else_would_do(cwd):
         assert way in line
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
+def test_a_reader_that_goes_away_is_no_crash(cwd):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as stdout:
+        done = subprocess.run(
+            [sys.executable, "-m", "px", "--proxy=127.0.0.1:1", "--explain=http://192.0.2.1/"],
+            cwd=cwd,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert list(cwd.glob("*.log")) == []
+
+
 def test_a_path_that_the_terminal_cannot_show_is_no_crash(cwd):
     done = run_px("--config=\N{SNOWMAN}.ini", "--save", cwd=cwd, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")

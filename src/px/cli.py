@@ -93,11 +93,7 @@ def _print_help(invocation: Invocation) -> int:
 
 
 def _answer(text: str) -> int:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # the reader went away, as in `px --help | head -1`
-        # Python would complain at exit, when it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _announce(text)
     return EXIT_OK
 
 
@@ -320,7 +316,11 @@ def _open_log(settings: Settings, process: str) -> None:
 
 
 def _announce(text: str) -> None:
-    print(text, flush=True)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader went away, as in `px --help | head -1`
+        # Python would complain at exit, when it flushes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _announce_and_leave(text: str) -> None:
