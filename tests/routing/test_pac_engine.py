@@ -318,6 +318,22 @@ async def test_a_long_script_is_asked_each_time_as_reading_it_would_hold_up_the_
         assert not (await script.find_routes(URL, HOST)).is_cached
 
 
+async def test_a_host_with_which_a_script_loops_is_not_asked_for_again_at_once() -> None:
+    """Whatever the path: one call costs all other requests a second."""
+    world = World()
+    script = world.load(script_that("if (host == 'bad') for (;;); return url ? 'DIRECT' : ''"))
+    asking = [script.find_routes(f"http://bad/{number}", "bad") for number in range(10)]
+    for failure in await asyncio.gather(*asking, return_exceptions=True):
+        assert isinstance(failure, PacError)
+        assert "of processor time" in failure.cause
+    assert world.calls == 1
+    assert (await script.find_routes("http://good/", "good")).text == "DIRECT"
+    world.now += pac_engine.KEEP_FAILURE_SECONDS
+    with pytest.raises(PacError):
+        await script.find_routes("http://bad/", "bad")
+    assert world.calls == 3
+
+
 async def test_what_was_asked_in_another_network_is_not_kept_in_this_one() -> None:
     world = World({HOST: ("10.0.0.1",)})
     asked, answered = asyncio.Event(), asyncio.Event()

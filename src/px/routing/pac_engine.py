@@ -113,6 +113,8 @@ class PacScript:
         self._broken: _Result | None = None
         self._kept: dict[tuple[str, str], _Result] = {}
         self._under_way: dict[tuple[str, str], asyncio.Task[_Result]] = {}
+        #: Hosts with which it ran into a limit, and until when it is not asked for them again.
+        self._exhausting: dict[str, tuple[ScriptError, float]] = {}
 
     async def find_routes(self, url: str, host: str) -> PacAnswer:
         """Return what the script answers for a request.
@@ -191,11 +193,28 @@ class PacScript:
 
     async def _call(self, call: Call, names: Mapping[str, Sequence[str]]) -> Outcome:
         async with self._turn:
+            self._check_exhausting(call.host)
             try:
                 outcome: Outcome = await self._run(self._sandbox.call, call, names)
             except TimeoutError:
-                raise ScriptError("it did not return in time") from None
+                error = ScriptError("it did not return in time", is_limit=True)
+                raise self._note_exhausting(call.host, error) from None
+            except ScriptError as error:
+                raise self._note_exhausting(call.host, error) from None
         return outcome
+
+    def _check_exhausting(self, host: str) -> None:
+        """A page of a hundred pictures would hold up all other requests for minutes."""
+        error, until = self._exhausting.get(host, (None, 0.0))
+        if error is not None and until > self._now():
+            raise ScriptError(error.reason, error.line)
+
+    def _note_exhausting(self, host: str, error: ScriptError) -> ScriptError:
+        if error.is_limit and not error.is_loading:
+            if len(self._exhausting) >= MAX_KEPT:
+                self._exhausting.clear()
+            self._exhausting[host] = (error, self._now() + KEEP_FAILURE_SECONDS)
+        return error
 
     async def _look_up(self, name: str) -> Sequence[str]:
         if not is_host(name):
