@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 #: A PAC script may name any number. The one that was met first is forgotten, with what was learnt of it.
 MAX_HOPS = 256
+#: Hosts whose service tickets are got together with a new ticket of Px's own: each is a question to the KDC,
+#: and all are in the time of one login. The others get theirs when they are needed.
+MAX_TICKET_HOSTS = 16
 
 
 class UpstreamHops:
@@ -104,8 +107,9 @@ class UpstreamHops:
 
     def _make_login(self, upstream: UpstreamAddress, *, is_tls: bool) -> UpstreamLogin:
         source = self._source_of(upstream.username, upstream.password)
-        if source in self._ticket_hosts and to_address(upstream.host) is None:
-            self._ticket_hosts[source].add(upstream.host)
+        hosts = self._ticket_hosts[source]
+        if len(hosts) < MAX_TICKET_HOSTS and to_address(upstream.host) is None:
+            hosts.add(upstream.host)
         policy = self._settings.auth
         return UpstreamLogin(
             str(upstream),
