@@ -122,7 +122,7 @@ def test_what_a_script_asks_for_and_answers_is_told(tmp_path: Path) -> None:
             tmp_path, f'alert("hi"); dnsResolve("localhost"); return "PROXY 127.0.0.1:{accepting}; DIRECT";'
         )
         said = told("https://www.test/secret", pac=pac)
-    assert said["found"] == [f"--pac: PAC script {pac}"]
+    assert said["way"] == [f"--pac: PAC script {pac}"]
     assert "it says: hi" in said[""]
     assert said[""][0].startswith("it looks up localhost: ")
     assert said["script"] == ["FindProxyForURL('https://www.test/', 'www.test')"]
@@ -137,6 +137,19 @@ def test_a_script_that_fails_is_told_with_its_line(tmp_path: Path) -> None:
     assert result.startswith("refused, 502: The PAC script ")
     assert "line 2" in result
     assert "nonsense" in result
+
+
+def test_a_script_that_answers_nothing_means_directly(tmp_path: Path) -> None:
+    with two_ports() as (accepting, _):
+        said = told(f"http://127.0.0.1:{accepting}/", pac=script(tmp_path, "return null;"))
+    assert said[""] == ["answers nothing, which means directly"]
+    assert said["result"] == ["goes directly to the origin"]
+
+
+def test_that_px_would_not_start_is_told() -> None:
+    said = told("http://192.0.2.1/", socktimeout=0.1)
+    assert said["way"] == ["no proxy is set anywhere"]
+    assert said[""] == ["so Px does not start: see px --help=proxy and px --help=pac"]
 
 
 def test_a_name_without_an_address_is_told(tmp_path: Path) -> None:
@@ -157,3 +170,10 @@ def test_the_command_line_tells_it(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == "request     CONNECT 192.0.2.1:443"
     assert done.stdout.splitlines()[-1] == f"result      goes through http://127.0.0.1:{accepting}"
+
+
+def test_a_way_that_leads_nowhere_has_an_exit_code(tmp_path: Path) -> None:
+    with two_ports() as (_, refusing):
+        done = run_action(tmp_path, "--explain=https://192.0.2.1/", f"--proxy=127.0.0.1:{refusing}")
+    assert (done.returncode, done.stderr) == (4, "")
+    assert done.stdout.splitlines()[-1] == "result      fails: nothing named above can be reached"

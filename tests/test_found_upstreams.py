@@ -101,6 +101,8 @@ def test_an_environment_that_names_px_itself_names_nobody(tmp_path: Path) -> Non
     done = run_action(tmp_path, environment=environ)
     assert (done.returncode, done.stdout) == (2, "")
     assert "no upstream proxy is known" in done.stderr
+    assert "http_proxy" in done.stderr
+    assert "Px itself" in done.stderr
 
 
 @pytest.mark.parametrize("place", ["path", "file", "http", "data"])
@@ -181,6 +183,9 @@ def test_a_script_that_fails_says_so_to_who_asks(tmp_path: Path, first: Upstream
 def test_without_the_script_all_is_reached_directly(tmp_path: Path, first: Upstream) -> None:
     with PxProcess(tmp_path, "--pac=http://127.0.0.1:9/proxy.pac") as px:
         assert asked(px, f"127.0.0.1:{first.port}") == "by first"
+        failed = get(px, "nowhere.invalid")
+    assert b"the name nowhere.invalid could not be resolved" in failed
+    assert b"Px tried it directly: The PAC script http://127.0.0.1:9/proxy.pac cannot be loaded" in failed
 
 
 def test_gnomes_settings_are_followed(tmp_path: Path, first: Upstream, second: Upstream) -> None:

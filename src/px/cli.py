@@ -1,6 +1,7 @@
 """The command line: flags to verbs, failures to exit codes. The only place that ends the process.
 
-Exit codes: 0 ok, 1 crash, 2 configuration, 3 Px is not running, 5 port in use, 6 install.
+Exit codes: 0 ok, 1 crash, 2 configuration, 3 Px is not running, 4 no way leads there (--explain), 5 port in
+use, 6 install.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 EXIT_OK: Final = 0
 EXIT_CRASH: Final = 1
+EXIT_TEST_FAILED: Final = 4
 #: Flags of --reload that say which Px is meant.
 _FINDING: Final = frozenset({"config", "port"})
 #: As shells report a process that Ctrl-C ended, for the moments when nobody handles it more gently.
@@ -271,8 +273,8 @@ def _explain(invocation: Invocation) -> int:
     from px.explain import explain  # noqa: PLC0415
 
     _open_log(_settings_of(invocation), "explain")
-    asyncio.run(explain(_settings_of(invocation), invocation.action_value, _announce))
-    return EXIT_OK
+    leads_anywhere = asyncio.run(explain(_settings_of(invocation), invocation.action_value, _announce))
+    return EXIT_OK if leads_anywhere else EXIT_TEST_FAILED
 
 
 def _print_env(invocation: Invocation) -> int:

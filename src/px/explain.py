@@ -46,6 +46,8 @@ def parse_url(text: str) -> RequestHead:
         scheme, rest = "https", text
     authority = rest.partition("/")[0].partition("?")[0]
     is_tunnel = scheme.lower() in {"https", "wss"}
+    if not is_tunnel and scheme.lower() not in {"http", "ws"}:
+        raise ConfigError(f"--explain: {shorten_location(text)} is no URL of http or https")
     has_port = ":" in authority.rpartition("]")[2]
     target = (authority if has_port else f"{authority}:443") if is_tunnel else text
     method = "CONNECT" if is_tunnel else "GET"
@@ -83,13 +85,13 @@ class Explainer:
     def _tell(self, name: str, text: str) -> None:
         self._tell_line(f"{name:<{_MARGIN}}{text}")
 
-    async def explain(self, request: RequestHead) -> None:
-        """Tell the way of a request."""
+    async def explain(self, request: RequestHead) -> bool:
+        """Tell the way of a request, and return whether it leads anywhere."""
         self._tell("request", f"{request.method.decode('ascii')} {request.target.decode('ascii')}")
         target = request.authority
         if self._is_px(target.host, target.port):
             self._tell("result", "refused, 508: that is where Px itself listens")
-            return
+            return False
         await self._tell_addresses(target.host)
         await self._tell_noproxy(request)
         if self._settings.proxy:
@@ -101,8 +103,8 @@ class Explainer:
             routes = await self._router.routes_for(request)
         except PxError as error:
             self._tell("result", f"refused, {error.status}: {error.cause} {error.mend}".rstrip())
-            return
-        await self._tell_routes(request, routes)
+            return False
+        return await self._tell_routes(request, routes)
 
     async def _tell_addresses(self, host: str) -> None:
         if to_address(host) is not None:
@@ -142,7 +144,9 @@ class Explainer:
 
     async def _tell_finding(self, request: RequestHead) -> None:
         finding = self._discovery.finding
-        self._tell("found", str(finding))
+        self._tell("way", str(finding))
+        if not finding.source and not self._settings.noproxy:
+            self._tell("", "so Px does not start: see px --help=proxy and px --help=pac")
         if finding.script is None:
             await self._tell_settings(finding.settings, request)
             return
@@ -155,7 +159,7 @@ class Explainer:
         for alert in answer.alerts:
             self._tell("", f"it says: {alert}")
         self._tell("script", f"FindProxyForURL({answer.url!r}, {answer.host!r})")
-        self._tell("", f"answers {answer.text!r}")
+        self._tell("", f"answers {answer.text!r}" if answer.text else "answers nothing, which means directly")
         await self._tell_source_line(finding.loaded, answer)
 
     async def _tell_settings(self, settings: ProxySettings | None, request: RequestHead) -> None:
@@ -178,7 +182,7 @@ class Explainer:
             if line:
                 self._tell(f"line {line}", loaded.text.splitlines()[line - 1].strip())
 
-    async def _tell_routes(self, request: RequestHead, routes: Sequence[Route]) -> None:
+    async def _tell_routes(self, request: RequestHead, routes: Sequence[Route]) -> bool:
         result = ""
         for route in routes:
             if isinstance(route, Via):
@@ -192,6 +196,7 @@ class Explainer:
             if is_open and not result:
                 result = f"goes {way}"
         self._tell("result", result or "fails: nothing named above can be reached")
+        return bool(result)
 
     async def _try(self, host: str, port: int) -> tuple[str, bool]:
         """Connect; return what came of it, and whether it stood."""
@@ -208,8 +213,8 @@ def _join(upstreams: Sequence[UpstreamAddress]) -> str:
     return ", ".join(map(str, upstreams))
 
 
-async def explain(settings: Settings, url: str, tell: Callable[[str], object]) -> None:
-    """Tell which way a request for a URL would take, and why.
+async def explain(settings: Settings, url: str, tell: Callable[[str], object]) -> bool:
+    """Tell which way a request for a URL would take, and why; return whether it leads anywhere.
 
     Args:
         settings: Those of Px.
@@ -219,4 +224,4 @@ async def explain(settings: Settings, url: str, tell: Callable[[str], object]) -
     Raises:
         ConfigError: It is no URL.
     """
-    await Explainer(settings, tell).explain(parse_url(url))
+    return await Explainer(settings, tell).explain(parse_url(url))

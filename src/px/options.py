@@ -78,8 +78,9 @@ OPTIONS: Final = (
         key="pac",
         metavar="PLACE",
         valid="the path of an existing file, or a file:, http:, https: or data: URL",
-        help="PAC script that names the upstreams, where --proxy names none: a path, or a file:, http:, "
-        "https: or data: URL. Read again every --proxyreload seconds and when the network changes.",
+        help="PAC script that names the upstreams, where --proxy names none: a path (a relative one counts "
+        "from the working directory), or a file:, http:, https: or data: URL. Read again every --proxyreload "
+        "seconds and when the network changes.",
         parse=parse_pac,
         hides=lambda text: "@" in text,
     ),

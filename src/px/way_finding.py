@@ -38,6 +38,8 @@ _NO_PROXY: Final = (
     "settings nor the environment name one; give --proxy=HOST:PORT or --pac=URL, or --noproxy=0.0.0.0/0 to "
     "connect to everything directly"
 )
+#: Of the environment, in lower case.
+_VARIABLES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
 def px_check(settings: Settings) -> Callable[[str, int], bool]:
@@ -64,7 +66,11 @@ def check_way(settings: Settings) -> None:
         raise ConfigError(f"--pac={settings.pac}: that is where this Px itself listens")
     is_given = settings.proxy or settings.pac or settings.noproxy
     if not is_given and not _is_way_named(is_px):
-        raise ConfigError(_NO_PROXY)
+        own = [name for name in os.environ if name.lower() in _VARIABLES and os.environ[name]]
+        told = (
+            f"; {' and '.join(own)} of the environment: Px itself, or nothing that can be used" if own else ""
+        )
+        raise ConfigError(_NO_PROXY + told)
 
 
 def say_upstreams(settings: Settings) -> str:
@@ -75,7 +81,7 @@ def say_upstreams(settings: Settings) -> str:
         return "none, direct connections only"
     if settings.pac:
         return f"as the PAC script {shorten_location(settings.pac)} says"
-    return "as the system's settings or the environment say, which px --status shows"
+    return "as the system's settings or the environment say, if they name any: see px --status"
 
 
 def _is_way_named(is_px: Callable[[str, int], bool]) -> bool:

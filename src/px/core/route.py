@@ -59,9 +59,11 @@ class Direct:
 
     Attributes:
         why: For the log.
+        trouble: Why it is not known whether there is an upstream to go through; empty: it is known.
     """
 
     why: str = field(default="", compare=False)
+    trouble: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return "direct"

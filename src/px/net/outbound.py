@@ -7,7 +7,7 @@ from contextlib import closing
 from functools import lru_cache, partial
 from typing import Protocol
 
-from px.core.errors import ClientError, TargetError, UnreachableError
+from px.core.errors import ClientError, LoginError, TargetError, UnreachableError
 from px.core.head import RequestHead, parse_response
 from px.core.route import Direct, Route, UpstreamAddress, Via
 from px.core.target import Authority
@@ -130,11 +130,13 @@ class Outbound:
         try:
             answer = await self._send_by(route, request, on_interim, bound)
         except UnreachableError as error:
+            if isinstance(route, Direct) and route.trouble:
+                error.mend = f"{error.mend} Px tried it directly: {route.trouble}".strip()
             if request.journey is not None:
                 request.journey.lose_route(error)
             self._router.report(route, is_reachable=False)
             raise
-        except TargetError:
+        except (TargetError, LoginError):
             self._router.report(route, is_reachable=True)
             raise
         self._router.report(route, is_reachable=True)

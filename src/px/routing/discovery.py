@@ -135,17 +135,20 @@ class Discovery:
             raise forbid(request)
         settings = finding.settings
         if settings is None:
-            return (Direct(str(finding)),)
+            return (self._direct(),)
         if why := find_name_rule(settings.bypass, request.authority, settings.source):
             return (Direct(why),)
         upstreams = settings.upstreams_for(scheme_of(request))
-        return [Via(each) for each in self._health.order(upstreams)] or (Direct(str(finding)),)
+        return [Via(each) for each in self._health.order(upstreams)] or (self._direct(),)
+
+    def _direct(self) -> Direct:
+        return Direct(str(self.finding), self.finding.trouble)
 
     async def _ask_script(self, script: Script, request: RequestHead) -> Sequence[Route]:
         answer = await script.find_routes(url_for_script(request), request.authority.host)
         routes = list(answer.routes)
         if self.finding.is_left_behind and not any(isinstance(route, Direct) for route in routes):
-            routes.append(Direct("the PAC script is of another network, and this one has none"))
+            routes.append(self._direct())
         return self._health.order_listed(routes)
 
     def __repr__(self) -> str:
