@@ -325,6 +325,8 @@ async def test_redirects_lead_to_http_only(server: Server, target) -> None:
         (b"", "does not speak HTTP"),
         (OK + b"a: b\r\n" * 1000 + b"\r\n", "does not speak HTTP"),
         (OK + b"Content-Length: 9999999\r\n\r\n" + bytes(MAX_BYTES + 1), "larger than 5 MB"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 500_000, "the server sends without end"),
+        (b"HTTP/1.1 500 a\x1b[2J\r\nContent-Length: 0\r\n\r\n", "the server answered 500 a?[2J"),
         (OK + b"\r\n<!DOCTYPE html><title>Log in</title>", "a web page, no script"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import ssl
 import threading
@@ -10,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 MAX_BYTES: Final = 5 * 1024 * 1024
@@ -107,7 +108,7 @@ def _request(
     """Return what came, where it redirects to, or None: not modified."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    connection = http.client.HTTPConnection(host, parts.port or (443 if parts.scheme == "https" else 80))
+    connection = _Connection(host, parts.port or (443 if parts.scheme == "https" else 80))
     context = _load_trust(make_tls_context) if parts.scheme == "https" else None
     try:
         connection.sock = sock = socket.create_connection((host, connection.port), WAIT_SECONDS)
@@ -121,6 +122,43 @@ def _request(
         return _read_answer(connection.getresponse(), is_conditional=bool(conditions))
     finally:
         connection.close()
+
+
+class _Received(io.RawIOBase):
+    """What comes from a server, as long as it is not more than a script and what is around it can be."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self._left = 2 * MAX_BYTES
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Receive into a buffer; return how much."""
+        count: int | None = self._raw.readinto(buffer)
+        self._left -= count or 0
+        if self._left < 0:
+            raise DownloadError("the server sends without end", _CHECK_URL)
+        return count
+
+    def close(self) -> None:
+        """Close the socket's file."""
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """Has an end, which else interim answers have not (RFC 9110 15.2)."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = io.BufferedReader(_Received(self.fp.detach()))
+
+
+class _Connection(http.client.HTTPConnection):
+    response_class = _Answer
 
 
 def _load_trust(make_tls_context: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
@@ -142,7 +180,8 @@ def _read_answer(response: http.client.HTTPResponse, *, is_conditional: bool) ->
     if response.status == _NOT_MODIFIED and is_conditional:
         return None
     if response.status != http.HTTPStatus.OK:
-        told = f"{response.status} {response.reason[:100]}".rstrip()
+        reason = "".join(char if char.isprintable() else "?" for char in response.reason[:100])
+        told = f"{response.status} {reason}".rstrip()
         raise DownloadError(f"the server answered {told}", _CHECK_URL)
     data = b"".join(_decode(_read_body(response), response.getheader("Content-Encoding", "")))
     charset = str(response.headers.get_content_charset() or "")
