@@ -142,6 +142,25 @@ async def test_where_the_system_does_not_say_it_is_looked_for(
     changes.close()
 
 
+async def test_what_can_neither_be_heard_nor_read_does_not_change_every_few_seconds(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a service that may open no sockets but those of IP: each change costs all kept connections."""
+
+    def refuse(*_: object) -> None:
+        raise OSError("no netlink in this sandbox")
+
+    monkeypatch.setattr(network_change, "open_notices", refuse)
+    monkeypatch.setattr(network_change, "_POLL_SECONDS", 0.02)
+    network.error = OSError("no netlink in this sandbox")
+    changes = NetworkChanges()
+    assert not await is_noticed(changes, 0.2)
+    assert network.reads > 2
+    network.error = None
+    assert await is_noticed(changes)
+    changes.close()
+
+
 async def test_closing_ends_the_notices_once(network: Network) -> None:
     changes = NetworkChanges()
     changes.close()

@@ -56,7 +56,8 @@ class NetworkChanges:
         while True:
             await self._wait_for_notice()
             network = _load()
-            if network != self._network:
+            # What cannot be read may have changed where somebody says so, else it would every few seconds.
+            if network != self._network or (network is None and self._close is not None):
                 self._network = network
                 _LOGGER.info("the network has changed")
                 return
@@ -86,13 +87,13 @@ class NetworkChanges:
         return f"<NetworkChanges {how}>"
 
 
-def _load() -> object:
-    """Return the state of the network; where it cannot be read, something that equals nothing."""
+def _load() -> object | None:
+    """Return the state of the network; None where it cannot be read."""
     try:
         return load_network()
     except OSError as error:
         _LOGGER.debug("the state of the network cannot be read: %s", error)
-        return object()
+        return None
 
 
 def _do_nothing() -> None:
