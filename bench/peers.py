@@ -126,6 +126,13 @@ class Running:
         self.stop()
         raise MeasureError(f"{self._process.args!r} does not listen: {self._log.read_text()[-500:]}")
 
+    def seconds_to_answer(self) -> float:
+        """Ask for something, and return how long after its start there was an answer, or at least an end."""
+        with socket.create_connection(("127.0.0.1", self.port), START_SECONDS) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.recv(1)
+            return time.perf_counter() - self._began
+
     def cpu_seconds(self) -> float:
         """CPU time used so far."""
         return process_cost.cpu_seconds(self.pid)

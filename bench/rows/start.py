@@ -21,7 +21,7 @@ from bench.peers import (
 from bench.process_cost import processes
 from bench.rounds import Measure
 
-MILLISECONDS, RESIDENT = "ms to listening", "MB resident"
+MILLISECONDS, ANSWER, RESIDENT = "ms to listening", "ms to an answer", "MB resident"
 TWO_WORKERS = f"{PX}, 2 workers"
 
 
@@ -31,11 +31,15 @@ def _prepare(lab: Lab) -> Mapping[str, Measure]:
             peer = PEERS[name]
             place = lab.place(best_route(peer, NTLM))
             with Running(peer, place, options) as running:
-                workers = 2 if name == PX and options else 1
-                check(holds=processes(running.pid) >= workers, text="it is one process")
+                resident = running.memory().rss
+                to_answer = running.seconds_to_answer()
+                if options:  # a worker is there by now
+                    resident = running.memory().rss
+                    check(holds=processes(running.pid) > 1, text="it is one process")
                 return {
                     MILLISECONDS: running.seconds_to_listen * 1e3,
-                    RESIDENT: running.memory().rss / 1e6,
+                    ANSWER: to_answer * 1e3,
+                    RESIDENT: resident / 1e6,
                 }
 
         return run
@@ -49,9 +53,17 @@ def _prepare(lab: Lab) -> Mapping[str, Measure]:
 START = Row(
     "start",
     "Start, and memory before the first login",
-    "Until the port accepts a connection. Memory is resident (RSS), of all processes.",
-    (Metric(MILLISECONDS, less_is_better=True), Metric(RESIDENT, 1, less_is_better=True)),
+    "Until the port accepts a connection, and until it answers. Memory is resident (RSS), of all processes.",
+    (
+        Metric(MILLISECONDS, less_is_better=True),
+        Metric(ANSWER, less_is_better=True),
+        Metric(RESIDENT, 1, less_is_better=True),
+    ),
     _prepare,
-    (most_target(PX, MILLISECONDS, 150, digits=0), most_target(PX, RESIDENT, 30, digits=1)),
+    (
+        most_target(PX, ANSWER, 150, digits=0),
+        most_target(TWO_WORKERS, ANSWER, 300, digits=0),
+        most_target(PX, RESIDENT, 30, digits=1),
+    ),
     rounds=7,
 )
