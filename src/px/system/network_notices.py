@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
+import logging
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -12,6 +12,8 @@ from typing import Final
 _MESSAGE_BYTES: Final = 65536
 #: More came than fits. Then there is something to notice, surely.
 _OVERFLOW: Final = errno.ENOBUFS
+
+_LOGGER: Final = logging.getLogger("px.network")
 
 
 def watch_socket(
@@ -21,9 +23,14 @@ def watch_socket(
     notices.setblocking(False)
 
     def receive() -> None:
-        with contextlib.suppress(BlockingIOError):
+        try:
             while _has_received(notices):
                 pass
+        except BlockingIOError:
+            pass
+        except OSError as error:  # else the loop would do nothing but call this again
+            loop.remove_reader(notices)
+            _LOGGER.warning("the system gives no more notice of changes of the network: %s", error)
         notify()
 
     def close() -> None:
