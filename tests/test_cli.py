@@ -247,6 +247,14 @@ def test_a_failure_comes_with_the_warnings_that_may_explain_it(cwd):
     assert failure.startswith("px: no upstream proxy is known")
 
 
+@pytest.mark.parametrize("policy", ["NONE", "BASIC"])
+def test_settings_for_programs_that_have_to_log_in_come_with_a_hint(cwd, policy):
+    done = run_px(f"--client_auth={policy}", "--env=git", cwd=cwd)
+    assert done.returncode == 0
+    assert "http.proxy" in done.stdout
+    assert ("USER:PASSWORD@" in done.stderr) is (policy == "BASIC")
+
+
 @pytest.mark.shows("--save")
 def test_what_is_saved_is_what_px_runs_with(cwd):
     heads: list[bytes] = []

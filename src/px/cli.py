@@ -280,8 +280,11 @@ def _explain(invocation: Invocation) -> int:
 def _print_env(invocation: Invocation) -> int:
     from px.tool_settings import format_tool_settings  # noqa: PLC0415
 
+    settings = _settings_of(invocation)
+    if not settings.client_auth.is_none:
+        _complain("programs log in at this Px (--client_auth): add USER:PASSWORD@ before its address")
     tool = invocation.action_value or ("powershell" if sys.platform == "win32" else "sh")
-    return _answer(format_tool_settings(tool, _settings_of(invocation)))
+    return _answer(format_tool_settings(tool, settings))
 
 
 #: What each action does; ``run`` is none of them.
