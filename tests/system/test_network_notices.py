@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import sys
 
@@ -14,7 +15,11 @@ from tests.scripted_upstream import until
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no such socket on Windows")
 
 
-async def test_a_socket_that_breaks_for_good_is_watched_no_more(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_socket_that_breaks_for_good_is_watched_no_more(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("px"), "propagate", True)  # whatever a test before did
+    caplog.set_level(logging.WARNING, "px")
     notices: list[None] = []
     # Not connected: readable for ever, and each receive fails.
     close = watch_socket(socket.socket(), asyncio.get_running_loop(), lambda: notices.append(None))
