@@ -230,7 +230,6 @@ def test_a_file_that_is_named_is_made_with_its_directory(house, environ):
     assert house.ini.read_text() == "[proxy]\nport = 1\n"
 
 
-@posix_only
 def test_the_script_of_a_relative_path_is_found_from_other_directories_too(house, monkeypatch):
     script = house.cwd / "proxy.pac"
     script.touch()
@@ -242,6 +241,7 @@ def test_the_script_of_a_relative_path_is_found_from_other_directories_too(house
     assert settings.pac == str(script)
 
 
+@posix_only
 def test_where_a_px_ini_would_not_be_trusted_the_users_directory_gets_it(house):
     house.cwd.chmod(0o777)
     invocation = house.load("--port=1")
