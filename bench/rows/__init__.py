@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.rows.bulk import BULK
 from bench.rows.exchanges import EXCHANGES
+from bench.rows.far import FAR
 from bench.rows.growth import CONNECTIONS, RULES
 from bench.rows.idle import IDLE
 from bench.rows.rates import GETS, GETS_NTLM, LATENCY, TUNNELS, TUNNELS_NTLM
@@ -20,6 +21,7 @@ _ALL = (
     LATENCY,
     IDLE,
     EXCHANGES,
+    FAR,
     UPLOAD,
     UPLOAD_CHUNKED,
     START,

@@ -34,7 +34,7 @@ def _prepare(lab: Lab) -> Mapping[str, Measure]:
 
 def _ntlm(lab: Lab, name: str) -> dict[str, Measure]:
     port, origin = lab.start(name, NTLM).port, lab.origin.port
-    _open_tunnel(port, origin)  # now it knows what the upstream wants
+    open_tunnel(port, origin)  # now it knows what the upstream wants
 
     def count(before: Callable[[], object]) -> Measure:
         def run() -> dict[str, float]:
@@ -42,7 +42,7 @@ def _ntlm(lab: Lab, name: str) -> dict[str, Measure]:
             for _ in range(_TUNNELS):
                 before()
                 seen = lab.ntlm_upstream.counters()["requests"]
-                _open_tunnel(port, origin)
+                open_tunnel(port, origin)
                 exchanges += lab.ntlm_upstream.counters()["requests"] - seen
             return {COUNT: exchanges / _TUNNELS}
 
@@ -65,12 +65,12 @@ def _kerberos(lab: Lab, network: CorporateNetwork, name: str) -> Measure:
     def run() -> dict[str, float]:
         mark = upstream.log.mark()
         running = lab.start(name, options=options, environment=ticket)
-        _open_tunnel(running.port, lab.origin.port)
+        open_tunnel(running.port, lab.origin.port)
         while not any(entry.status == HTTPStatus.OK for entry in upstream.log.wait_for(1, mark)):
             pass  # Squid notes a tunnel when it has ended
         mark = upstream.log.mark()
         for _ in range(_TUNNELS):
-            _open_tunnel(running.port, lab.origin.port)
+            open_tunnel(running.port, lab.origin.port)
         return {COUNT: len(upstream.log.wait_for(_TUNNELS, mark)) / _TUNNELS}
 
     return run
@@ -81,7 +81,7 @@ def _get(proxy: int, origin: int) -> None:
         _ask(client, f"GET http://127.0.0.1:{origin}/100 HTTP/1.1\r\nHost: 127.0.0.1:{origin}\r\n\r\n", 100)
 
 
-def _open_tunnel(proxy: int, origin: int) -> None:
+def open_tunnel(proxy: int, origin: int) -> None:
     """Open a tunnel, get an answer through it, and close it."""
     with closing(socket.create_connection(("127.0.0.1", proxy), 10)) as client:
         _ask(client, f"CONNECT 127.0.0.1:{origin} HTTP/1.1\r\nHost: 127.0.0.1:{origin}\r\n\r\n", 0)

@@ -20,9 +20,9 @@ from px.net.pool import Pool, key_of
 
 #: At one upstream, by all processes of a Px together.
 MAX_SPARES = 8
-#: How long a tunnel counts for the demand, and how many that count make one: five at about the same time.
+#: How long a tunnel counts for the demand, and how many that count make none: the fifth makes the first.
 MEMORY_SECONDS = 10.0
-TUNNELS_A_SPARE = 4
+FREE_TUNNELS = 4
 #: How long an upstream that did not play on is left alone.
 REST_SECONDS = 600.0
 #: An upstream that closes an idle connection earlier does not want any.
@@ -52,7 +52,8 @@ class SpareLogins:
         self._log_in = log_in
         self._most = most
         self._demands: dict[str, _Demand] = {}
-        self._making: dict[str, asyncio.Task[None]] = {}
+        #: Those under way, with the key of the upstream's hop.
+        self._making: dict[asyncio.Task[None], str] = {}
 
     def note_tunnel(self, connection: Connection, request: Request) -> None:
         """A tunnel was opened over a connection: more may be wanted soon."""
@@ -62,28 +63,34 @@ class SpareLogins:
         key = connection.hop.key
         demand = self._demands.setdefault(key, _Demand(self._io_loop.now))
         demand.count_tunnel()
-        if key not in self._making and self._is_wanted(connection, login, demand):
+        for _ in range(self._count_missing(connection, login, demand) - self._count_under_way(key)):
             making = self._io_loop.loop.create_task(self._make(connection, login, request, demand))
-            self._making[key] = making
-            making.add_done_callback(lambda _: self._making.pop(key, None))
+            self._making[making] = key
+            making.add_done_callback(self._making.pop)
 
-    def _is_wanted(self, like: Connection, login: UpstreamLogin, demand: _Demand) -> bool:
-        is_safe = login.can_verify and login.guard.is_proven(login.source)
-        return is_safe and self._pool.count(key_of(like)) < min(self._most, demand.wanted())
+    def _count_missing(self, like: Connection, login: UpstreamLogin, demand: _Demand) -> int:
+        if not (login.can_verify and login.guard.is_proven(login.source)):
+            return 0
+        # All at once, for each takes as long as a tunnel does; but first, whether the upstream plays on.
+        most = self._most if demand.has_made else min(1, self._most)
+        return min(most, demand.wanted()) - self._pool.count(key_of(like))
+
+    def _count_under_way(self, key: str) -> int:
+        return sum(each == key for each in self._making.values())
 
     async def _make(self, like: Connection, login: UpstreamLogin, request: Request, demand: _Demand) -> None:
-        """Make what is wanted, one after another."""
-        while self._is_wanted(like, login, demand):
+        """Make one, and another one as long as tunnels take them."""
+        while self._count_missing(like, login, demand) >= self._count_under_way(like.hop.key):
             made = await self._log_in(like.hop, request)
             if made is None or made.logged_in_by is not like.logged_in_by:
                 demand.rest()
             else:
-                demand.made.append((self._io_loop.now(), made))
+                demand.note_made(made)
 
     def forget(self) -> None:
         """Make no more, until there are tunnels again."""
         self._demands.clear()
-        for making in self._making.values():
+        for making in self._making:
             making.cancel()
 
     def __repr__(self) -> str:
@@ -99,11 +106,17 @@ class _Demand:
         self._level_at = now()
         self._rests_until = -math.inf
         #: Those made, with the time.
-        self.made: list[tuple[float, Connection]] = []
+        self._made: list[tuple[float, Connection]] = []
+        self.has_made = False
 
     def count_tunnel(self) -> None:
         """A tunnel was opened."""
         self._level, self._level_at = self._current_level() + 1, self._now()
+
+    def note_made(self, connection: Connection) -> None:
+        """A spare connection is there."""
+        self.has_made = True
+        self._made.append((self._now(), connection))
 
     def _current_level(self) -> float:
         return self._level * math.exp((self._level_at - self._now()) / MEMORY_SECONDS)
@@ -113,16 +126,16 @@ class _Demand:
         self._judge()
         if self._now() < self._rests_until:
             return 0
-        return int(self._current_level() / TUNNELS_A_SPARE)
+        return math.ceil(self._current_level() - FREE_TUNNELS)
 
     def _judge(self) -> None:
         """Leave an upstream alone that has closed a connection which nobody had used, soon."""
         now = self._now()
-        for made_at, connection in list(self.made):
+        for made_at, connection in list(self._made):
             is_young = now - made_at < MIN_IDLE_SECONDS
             if is_young and not connection.stream.is_closed:
                 continue
-            self.made.remove((made_at, connection))
+            self._made.remove((made_at, connection))
             if is_young and connection.answers == _ANSWERS_TO_LOG_IN:
                 self.rest()
 
@@ -131,4 +144,4 @@ class _Demand:
         self._rests_until = self._now() + REST_SECONDS
 
     def __repr__(self) -> str:
-        return f"<demand {self._current_level():.1f} made={len(self.made)}>"
+        return f"<demand {self._current_level():.1f} made={len(self._made)}>"
