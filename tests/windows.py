@@ -15,6 +15,8 @@ from tests.px_process import PxProcess, until
 
 #: Wine says so by an entry that its ntdll has and that of Windows has not.
 UNDER_WINE = sys.platform == "win32" and hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
+#: A wait may seem shorter by so much: the clock of Windows ticks, 64 times a second.
+TICK_SECONDS = 0.02 if sys.platform == "win32" else 0.0
 #: The Python that opens no window, on Windows.
 PYTHONW = str(Path(sys.executable).with_name("pythonw.exe"))
 
