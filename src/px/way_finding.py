@@ -16,7 +16,7 @@ from px.core.startup_errors import ConfigError
 from px.core.target import Authority
 from px.system.interfaces import OwnAddresses, find_own_addresses
 from px.system.system_proxy import load_proxy_settings
-from px.system.system_proxy_environment import load_environment
+from px.system.system_proxy_environment import SCHEMES, load_environment
 
 if TYPE_CHECKING:
     from px.config import Settings
@@ -38,8 +38,6 @@ _NO_PROXY: Final = (
     "settings nor the environment name one; give --proxy=HOST:PORT or --pac=URL, or --noproxy=0.0.0.0/0 to "
     "connect to everything directly"
 )
-#: Of the environment, in lower case.
-_VARIABLES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
 def px_check(settings: Settings) -> Callable[[str, int], bool]:
@@ -66,7 +64,7 @@ def check_way(settings: Settings) -> None:
         raise ConfigError(f"--pac={settings.pac}: that is where this Px itself listens")
     is_given = settings.proxy or settings.pac or settings.noproxy
     if not is_given and not _is_way_named(is_px):
-        own = [name for name in os.environ if name.lower() in _VARIABLES and os.environ[name]]
+        own = [name for name in os.environ if name.lower() in SCHEMES and os.environ[name]]
         told = (
             f"; {' and '.join(own)} of the environment: Px itself, or nothing that can be used" if own else ""
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from px.net.completion_stream import CompletionStream
 from px.net.io_loop import IoLoop
@@ -18,6 +18,16 @@ StreamKind = type[SocketStream] | type[CompletionStream]
 KINDS: list[StreamKind] = [CompletionStream] if sys.platform == "win32" else [SocketStream, CompletionStream]
 #: The kind that Px takes here.
 KIND = KINDS[0]
+
+
+class Both(NamedTuple):
+    """Two streams to carry between, and the far end of each."""
+
+    io_loop: IoLoop
+    first: Any
+    client: Wire
+    second: Any
+    upstream: Wire
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -16,20 +16,12 @@ from px.net.io_loop import IoLoop
 from px.net.pipes import MAX_SPARE_PIPES, PipePool
 from px.net.relay import Activity, BrokenStreamError, copy
 from px.net.socket_stream import SocketStream
-from tests.net.pairs import open_pair, relay, stall
-from tests.scripted_upstream import Wire, until
+from tests.net.pairs import Both, open_pair, relay, stall
+from tests.scripted_upstream import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="splice(2) is Linux's")
 
 _DATA = b"".join(n.to_bytes(4, "big") for n in range(3_000_000))
-
-
-class Both(NamedTuple):
-    io_loop: IoLoop
-    first: Any
-    client: Wire
-    second: Any
-    upstream: Wire
 
 
 @pytest.fixture
@@ -85,12 +77,7 @@ async def test_a_fat_stream_is_spliced_whole_and_gives_its_pipe_back(
 async def test_with_no_pipe_to_be_had_it_is_copied(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     spliced = watch_splices(monkeypatch)
     both.io_loop.pipes = PipePool(0)
-    copying = asyncio.create_task(_copy(both, len(_DATA)))
-    sending = asyncio.create_task(both.client.send(_DATA))
-    is_whole = await both.upstream.read_exactly(len(_DATA)) == _DATA
-    assert is_whole
-    await sending
-    assert await copying == len(_DATA)
+    await copy_whole(both)
     assert not spliced
 
 
@@ -119,14 +106,19 @@ async def test_where_nobody_may_splice_it_is_copied(both: Both, monkeypatch: pyt
 
     monkeypatch.setattr(os, "splice", refuse)
     before = descriptors()
+    await copy_whole(both)
+    assert len(tried) == 1
+    assert descriptors() == before
+
+
+async def copy_whole(both: Both, *, more: bytes = b"") -> None:
+    """Have the data copied and no more, with what is sent behind it."""
     copying = asyncio.create_task(_copy(both, len(_DATA)))
-    sending = asyncio.create_task(both.client.send(_DATA))
+    sending = asyncio.create_task(both.client.send(_DATA + more))
     is_whole = await both.upstream.read_exactly(len(_DATA)) == _DATA
     assert is_whole
     await sending
     assert await copying == len(_DATA)
-    assert len(tried) == 1
-    assert descriptors() == before
 
 
 async def _copy(both: Both, limit: int | None) -> int:
@@ -136,12 +128,7 @@ async def _copy(both: Both, limit: int | None) -> int:
 
 async def test_a_limit_is_kept_and_the_rest_is_left(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     spliced = watch_splices(monkeypatch)
-    copying = asyncio.create_task(_copy(both, len(_DATA)))
-    sending = asyncio.create_task(both.client.send(_DATA + b"rest"))
-    is_whole = await both.upstream.read_exactly(len(_DATA)) == _DATA
-    assert is_whole
-    await sending
-    assert await copying == len(_DATA)
+    await copy_whole(both, more=b"rest")
     assert spliced
     assert await both.first.read() == b"rest"
 

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import tracemalloc
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
 
 import pytest
 
@@ -14,20 +13,9 @@ from px.net.completion_stream import CompletionStream
 from px.net.io_loop import IoLoop
 from px.net.relay import Activity, BrokenStreamError, copy
 from px.net.socket_stream import SocketStream
-from tests.net.pairs import KINDS, StreamKind, open_pair, relay, reset_while_it_reads, stall
-from tests.scripted_upstream import Wire
+from tests.net.pairs import KINDS, Both, StreamKind, open_pair, relay, reset_while_it_reads, stall
 
 PAIRS = KINDS if len(KINDS) == 1 else [*KINDS, "mixed"]
-
-
-class Both(NamedTuple):
-    """Two streams to carry between, and the far end of each."""
-
-    io_loop: IoLoop
-    first: Any
-    client: Wire
-    second: Any
-    upstream: Wire
 
 
 @pytest.fixture(params=PAIRS, ids=lambda kind: getattr(kind, "__name__", kind))

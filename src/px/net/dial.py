@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 from weakref import WeakSet
 
 from px.core.errors import ExhaustedError, LoopError, PxError, UnreachableError
@@ -125,7 +125,8 @@ async def _race(io_loop: IoLoop, addresses: Sequence[str], port: int) -> socket.
             for task in done:
                 error = task.exception()
                 if error is None:
-                    _close_late(done - {task})
+                    for late in done - {task}:
+                        close_late(late)
                     return task.result()
                 if not isinstance(error, OSError):
                     raise error
@@ -133,15 +134,18 @@ async def _race(io_loop: IoLoop, addresses: Sequence[str], port: int) -> socket.
     finally:
         for task in running:
             task.cancel()
-            task.add_done_callback(lambda late: _close_late({late}))
+            task.add_done_callback(close_late)
     raise failure
 
 
-def _close_late(tasks: set[asyncio.Task[socket.socket]]) -> None:
-    """A connect that stood after the race was won is not needed."""
-    for task in tasks:
-        if not task.cancelled() and task.exception() is None:
-            task.result().close()
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+def close_late(task: asyncio.Task[_Closable]) -> None:
+    """Close what came of a connect, if anything did: it stood after the race was won."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
 
 
 async def _connect(io_loop: IoLoop, address: str, port: int, deadline: float = NEVER) -> socket.socket:

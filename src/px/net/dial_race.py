@@ -19,6 +19,7 @@ from itertools import takewhile
 from px.core.errors import UnreachableError
 from px.core.route import Route, Via
 from px.net.connection import Connection, Hop
+from px.net.dial import close_late
 from px.net.hop_dialer import HopDialer
 
 #: More than TCP and TLS take to the other side of the world. Who takes longer goes on, and may be overtaken.
@@ -126,7 +127,7 @@ class DialRace:
         """Give up all connects but those whose connection was handed out."""
         for task in self._running.values():
             task.cancel()
-            task.add_done_callback(_close_late)
+            task.add_done_callback(close_late)
         self._running.clear()
 
     def __repr__(self) -> str:
@@ -135,9 +136,3 @@ class DialRace:
 
 def _is_upstream(route: Route) -> bool:
     return isinstance(route, Via)
-
-
-def _close_late(task: asyncio.Task[Connection]) -> None:
-    """A connect that stood after the race was won is not needed."""
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()

@@ -12,13 +12,14 @@ from typing import Final
 from px.core.proxy_settings import ProxySettings
 from px.system.settings_draft import IsPxItself, SettingsDraft, split_entries
 
-_SCHEMES: Final = {"http_proxy": "http", "https_proxy": "https", "all_proxy": ""}
+#: Variables that name an upstream -> scheme of the URLs it is for, empty: of every other.
+SCHEMES: Final = {"http_proxy": "http", "https_proxy": "https", "all_proxy": ""}
 
 
 def load_environment(environ: Mapping[str, str], is_px_itself: IsPxItself) -> ProxySettings:
     """Return what the variables say."""
     draft = SettingsDraft("environment", is_px_itself)
-    for variable, scheme in _SCHEMES.items():
+    for variable, scheme in SCHEMES.items():
         name, value = find_variable(environ, variable)
         draft.add_upstream(scheme, value, name)
     name, value = find_variable(environ, "no_proxy")
