@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from px.net.spare_logins import MAX_SPARES
 from tests.corpnet.access_log import AccessLog, LogEntry
 from tests.corpnet.network import CorporateNetwork
+from tests.px_process import until
 
 from . import exchanges
 from .http_client import Client
@@ -17,6 +20,8 @@ from .squid_watch import LOGIN_REQUIRED, bad_passwords
 
 _WAIT_SECONDS = 10.0
 _TUNNELS = 6
+#: A browser at work, and what it opens then.
+_BEFORE, _BURST, _AT_ONCE = 24, 30, 6
 
 
 def open_tunnel(port: int, network: CorporateNetwork) -> None:
@@ -71,3 +76,35 @@ def test_what_never_logs_a_connection_in_makes_none(network: CorporateNetwork, t
         entries = wait_for(log, mark, "CONNECT", _TUNNELS)
     assert {entry.method for entry in entries} == {"CONNECT"}
     assert sum(entry.status == LOGIN_REQUIRED for entry in entries) == 1
+
+
+def test_a_burst_finds_connections_logged_in_ahead(network: CorporateNetwork, tmp_path: Path) -> None:
+    (ntlm,) = only("ntlm")
+    login = ntlm.values[0]
+    assert isinstance(login, Login)
+    log = login.upstream(network).log
+    mark = log.mark()
+    with (
+        bad_passwords(network, login.account(network)),
+        login.running_px(network, tmp_path, "--workers=1") as px,
+        ThreadPoolExecutor(_AT_ONCE) as clients,
+    ):
+        list(clients.map(lambda _: open_tunnel(px.port, network), range(_BEFORE)))
+        wait_for(log, mark, "CONNECT", _BEFORE)  # Squid notes a tunnel when it has ended
+        until(lambda: len(waiting_spares(log.entries_since(mark))) == MAX_SPARES)
+        burst = log.mark()
+        list(clients.map(lambda _: open_tunnel(px.port, network), range(_BURST)))
+        connects = [each for each in wait_for(log, burst, "CONNECT", _BURST) if each.method == "CONNECT"]
+        ahead = {each.client for each in log.entries_since(mark) if each.method == "TRACE"}
+    opened = [each for each in connects if each.status == 200]
+    asked_twice = [each for each in connects if each.status == LOGIN_REQUIRED]
+    at_once = [each for each in opened if each.client in ahead]
+    assert len(opened) == _BURST
+    assert len(at_once) >= MAX_SPARES
+    assert len(asked_twice) == _BURST - len(at_once)
+
+
+def waiting_spares(entries: list[LogEntry]) -> set[str]:
+    """Return the connections that are logged in and that no tunnel has used."""
+    made = {entry.client for entry in entries if entry.method == "TRACE" and entry.status == 200}
+    return made - {entry.client for entry in entries if entry.method == "CONNECT"}
