@@ -1,10 +1,14 @@
-# make demo | check | test | test-windows | cover | bench | binary | docs | clean; see CONTRIBUTING.md
+# make demo | check | test | test-windows | lockout | lockout-model | cover | bench | binary | docs | clean; see CONTRIBUTING.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
-.PHONY: help demo check test corpnet unit test-windows lint types imports system-packages cover bench binary docs clean
+# Otherwise each Px that the tests start compiles all modules again, which doubles its CPU time.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo check test corpnet unit test-windows lint types imports system-packages lockout lockout-model cover bench binary \
+  docs clean
 
 help:
 	@sed -n '1s/^# //p' Makefile
@@ -14,9 +18,10 @@ demo: $(VENV)/px-installed
 
 check: lint types imports
 
-# Side by side, the longest ones first.
-test: system-packages check
-	$(BIN)/python -m scripts.run_stages corpnet test-windows unit unit-3.12 unit-3.13 unit-3.14
+# Prepare and check, then run the stages side by side, the longest ones first.
+test: $(VENV)/dev-installed
+	@$(MAKE) --no-print-directory -j2 --output-sync=target system-packages check
+	$(BIN)/python -m scripts.run_stages corpnet test-windows unit unit-3.13 unit-3.12 unit-3.14
 
 # The tests at real upstreams.
 corpnet: $(VENV)/dev-installed
@@ -38,7 +43,7 @@ types: $(VENV)/dev-installed
 imports: $(VENV)/dev-installed
 	$(BIN)/python -m pytest -q tests/test_import_rules.py
 
-# The same, on that Python if it is newer than the one of .venv.
+# The same tests, on that Python if it is newer than the one of .venv.
 unit-3.%: $(VENV)/dev-installed
 	scripts/test_newer_python.sh $(BIN)/python $*
 
@@ -46,9 +51,17 @@ unit-3.%: $(VENV)/dev-installed
 test-windows: $(VENV)/dev-installed
 	scripts/test_under_wine.sh $(BIN)/python .venv-wine
 
-# What the corporate network in a box is made of (Squid, Samba, a KDC), and Wine.
+# The packages of the corporate network in a box (Squid, Samba, a KDC), and Wine.
 system-packages:
 	@scripts/install_system_packages.sh
+
+# The model of the lock-out record, in 100,000 orders of events: an hour, so without the limit for hanging tests.
+lockout-model: $(VENV)/dev-installed
+	LOCKOUT_EXAMPLES=100000 $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/core/login/test_token_budget.py
+
+# The attacks that could lock an account, each ten times on a busy computer; prints the domain's counts.
+lockout: system-packages $(VENV)/dev-installed
+	LOCKOUT_RUNS=10 $(BIN)/python -m pytest -q -m lockout tests/e2e
 
 cover: $(VENV)/dev-installed
 	$(BIN)/coverage erase
@@ -65,8 +78,10 @@ bench: system-packages $(VENV)/bench-installed
 binary: $(VENV)/dev-installed
 	$(BIN)/pyinstaller -y --log-level WARN packaging/px.spec
 
-docs: $(VENV)/px-installed
+# The documents that are made from the code and its tests: docs/options.md and the picture of the demo.
+docs: $(VENV)/dev-installed
 	$(BIN)/python -m scripts.write_options_md
+	$(BIN)/python -m scripts.write_demo_svg
 
 clean:
 	rm -rf $(VENV) .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
@@ -75,13 +90,13 @@ $(VENV)/bench-installed: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@ $(VENV)/px-installed
 
-# Debian's python3 comes without what `python3 -m venv` needs.
+# Debian's python3 lacks the package that `python3 -m venv` needs.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Px needs Python 3.11 or newer; say which: make PYTHON=python3.13" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || ! command -v apt-get >/dev/null || \
 	  { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy python3-venv; }
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; } # else the next try finds half a .venv
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; } # otherwise the next run finds an incomplete .venv
 
 $(VENV)/px-installed: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .

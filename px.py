@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 if __name__ == "__main__":
-    from px.cli import main
+    from px.cli.main import main
 
     main()
 else:

@@ -66,7 +66,7 @@ def _measure(row: Row, rounds: int, chance: random.Random) -> Figures:
 
 
 def _raise_descriptor_limit() -> None:
-    """What is started here inherits it: thousands of connections are wanted."""
+    """Raise this process's limit; child processes inherit it, and rows open thousands of connections."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

@@ -1,4 +1,4 @@
-"""A relay before an upstream that makes the way to it long."""
+"""A relay that makes an upstream look far away."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _READ_BYTES = 65536
 
 
 class FarRelay:
-    """Passes bytes on after a while; a context manager, in a thread of its own.
+    """Delays all bytes on their way to an upstream and back; a context manager with a thread of its own.
 
     Args:
         port: Of the upstream, on 127.0.0.1.

@@ -1,4 +1,4 @@
-"""Figures of rounds: medians, ranges, ratios; and the targets they are held against."""
+"""Figures of all rounds: medians, ranges, ratios; and the targets for them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Self
 
-#: What one measurement of one subject came to: a number for each metric that could be had.
+#: The result of measuring one subject once: a number for each metric that was measured.
 Measurement = Mapping[str, float]
 
 
@@ -16,8 +16,8 @@ class Figures:
     """All measurements of one row.
 
     Attributes:
-        rounds: Of each subject its measurements, a round each; None where it failed.
-        failures: Of each subject why it failed, a text once.
+        rounds: Each subject's measurements, one for each round; None where the subject failed.
+        failures: The reasons why each subject failed, each text once.
         began: When, ISO 8601.
         load: Load average of the machine before and after.
         foreign: Share of the machine's CPU time that others used meanwhile, 0 to 1.
@@ -30,18 +30,18 @@ class Figures:
     foreign: float = 0.0
 
     def add(self, subject: str, measurement: Measurement | None) -> None:
-        """Take in what one round came to for a subject."""
+        """Add the measurement of a subject in one round."""
         self.rounds.setdefault(subject, []).append(measurement)
 
     def fail(self, subject: str, why: str) -> None:
-        """Take in that a subject failed in a round."""
+        """Note that a subject failed in a round."""
         self.add(subject, None)
         reasons = self.failures.setdefault(subject, [])
         if why not in reasons:
             reasons.append(why)
 
     def values(self, subject: str, metric: str) -> list[float]:
-        """Return the values of all rounds that have one."""
+        """Return a metric's values from all rounds that have one."""
         found = self.rounds.get(subject, [])
         return [each[metric] for each in found if each is not None and metric in each]
 
@@ -53,7 +53,7 @@ class Figures:
     def compare(
         self, subject: str, other: str, metric: str, by: Callable[[float, float], float]
     ) -> float | None:
-        """Return the median over the rounds of a comparison within each: what slows one round slows both."""
+        """Return the median of comparisons within each round: what slows a round slows both subjects."""
         both = zip(self.rounds.get(subject, []), self.rounds.get(other, []), strict=False)
         found = [
             by(one[metric], two[metric])
@@ -67,12 +67,12 @@ class Figures:
         return self.compare(subject, other, metric, lambda one, two: one / two if two else float("inf"))
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the figures as plain values, for JSON."""
         return dict(vars(self))
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Self:
-        """Return what `to_json` made plain."""
+        """Return the figures that `to_json` turned into plain values."""
         return cls(**{**said, "load": tuple(said["load"])})
 
 
@@ -81,9 +81,9 @@ class Metric:
     """A column of a row's table.
 
     Attributes:
-        name: And its unit.
+        name: Its name and unit.
         digits: Behind the point.
-        less_is_better: Of two figures the smaller one is the better one.
+        less_is_better: Whether the smaller of two figures is better.
     """
 
     name: str
@@ -93,13 +93,13 @@ class Metric:
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure has to be.
+    """A limit that a figure must keep.
 
     Attributes:
         text: In words.
-        value: The figure; None: it could not be had.
-        limit: It has to be at least this, or at most.
-        is_most: At most.
+        value: Returns the figure; None if nothing measured it.
+        limit: The least or the most that the figure may be.
+        is_most: Whether `limit` is the most.
         digits: Behind the point, for people.
     """
 
@@ -110,7 +110,7 @@ class Target:
     digits: int = 2
 
     def is_met(self, value: float) -> bool:
-        """Whether that is good enough."""
+        """Return whether a value keeps the limit."""
         return value <= self.limit if self.is_most else value >= self.limit
 
     def judge(self, figures: Figures) -> str:
@@ -126,26 +126,26 @@ class Target:
 
 
 def ratio_target(subject: str, other: str, metric: str, least: float) -> Target:
-    """At least so many times the other's figure."""
+    """Return the target of at least `least` times the other subject's figure."""
     return Target(
         f"{metric}: at least {least:g} x {other}", lambda all_: all_.ratio(subject, other, metric), least
     )
 
 
 def most_target(subject: str, metric: str, most: float, digits: int = 2, *, named: bool = False) -> Target:
-    """At most that; `named` puts the subject into the text."""
+    """Return the target of at most `most`; `named` puts the subject into the text."""
     text = f"{subject}: at most {most:g}" if named else f"{metric}: at most {most:g}"
     return Target(text, lambda all_: all_.median(subject, metric), most, is_most=True, digits=digits)
 
 
 def least_target(subject: str, metric: str, least: float, digits: int = 2) -> Target:
-    """At least that."""
+    """Return the target of at least `least`."""
     text = f"{metric}: at least {least:g}"
     return Target(text, lambda all_: all_.median(subject, metric), least, digits=digits)
 
 
 def spread_target(subjects: Sequence[str], metric: str, most: float) -> Target:
-    """The dearest of some costs at most so many times the cheapest."""
+    """Return the target that the dearest subject costs at most `most` times the cheapest."""
 
     def spread(figures: Figures) -> float | None:
         values = [figures.median(subject, metric) for subject in subjects]

@@ -1,4 +1,4 @@
-"""What the rows measure with: an origin, upstreams, peers; started when asked for, ended with the row."""
+"""The origin, upstreams and peers of a row: started when the row asks for them, ended with the row."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Lab:
         self._parts = ExitStack()
 
     def keep(self, part: AbstractContextManager[_Part]) -> _Part:
-        """Enter something, until the row ends."""
+        """Enter a context manager, which ends with the row."""
         return self._parts.enter_context(part)
 
     @cached_property
@@ -51,11 +51,11 @@ class Lab:
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> Running:
-        """Start a peer that goes this way, for as long as the row lasts."""
+        """Start a peer with this route; the peer ends with the row."""
         return self.keep(Running(PEERS[name], self.place(route), options, environment))
 
     def place(self, route: str = DIRECT) -> Place:
-        """Return a new place for a peer that goes this way."""
+        """Return a new place for a peer with this route."""
         directory = self.keep(tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp"))
         Path(directory).chmod(0o711)
         upstreams: dict[str, Callable[[], Server | None]] = {
@@ -72,7 +72,7 @@ class Lab:
 
         Args:
             names: Of peers; `NONE` is measured without one.
-            route: That they go; one that cannot go it goes without a login.
+            route: The route of each peer; a peer that cannot log in takes the route without a login.
             measure: Makes what measures a peer.
         """
         measures = {}
@@ -99,11 +99,11 @@ class Row:
     Attributes:
         name: On the command line.
         title: For people.
-        note: What exactly is done.
+        note: What exactly the row does.
         metrics: Columns of its table.
         prepare: Starts what is needed and returns what measures each subject.
         targets: What the figures have to be.
-        rounds: So many unless asked otherwise.
+        rounds: Number of rounds, unless the command line gives another.
     """
 
     name: str
@@ -116,6 +116,6 @@ class Row:
 
 
 def check(*, holds: bool, text: str) -> None:
-    """Raise MeasureError unless it holds."""
+    """Raise MeasureError unless a condition holds."""
     if not holds:
         raise MeasureError(text)

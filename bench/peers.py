@@ -1,6 +1,6 @@
 """The proxies that are compared, each a process started in its own directory.
 
-A peer is asked for a command; a route says where it has to send what it gets:
+A peer makes its command line; a route says where the peer sends its requests:
 
     direct  to the origin itself
     open    to an upstream that lets everybody in
@@ -59,8 +59,8 @@ class Peer:
     """A proxy.
 
     Attributes:
-        program: What must exist for it.
-        routes: That it can go.
+        program: The file that exists if the peer is installed.
+        routes: The routes that it can use.
         command: Makes its command line, and what that refers to.
         environment: Variables it needs, beside a bare environment.
     """
@@ -112,7 +112,7 @@ class Running:
 
     @property
     def pid(self) -> int:
-        """Of its first process."""
+        """Id of its first process."""
         return self._process.pid
 
     def _wait(self) -> float:
@@ -127,7 +127,7 @@ class Running:
         raise MeasureError(f"{self._process.args!r} does not listen: {self._log.read_text()[-500:]}")
 
     def seconds_to_answer(self) -> float:
-        """Ask for something, and return how long after its start there was an answer, or at least an end."""
+        """Send a request; return the seconds from the start to the first byte of an answer, or to its end."""
         with socket.create_connection(("127.0.0.1", self.port), START_SECONDS) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             client.recv(1)
@@ -161,19 +161,19 @@ class Running:
 
 
 def best_route(peer: Peer, route: str) -> str:
-    """Return the route itself where the peer can go it, else that to an open upstream."""
+    """Return the route itself if the peer can use it, else the route to an open upstream."""
     return route if route in peer.routes else OPEN
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
 def _environment(directory: Path) -> dict[str, str]:
-    """Nothing of the user's own settings."""
+    """Return an environment without the user's own settings."""
     names = ("PATH", "LANG", "LD_LIBRARY_PATH")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     state = {"XDG_STATE_HOME": str(directory / "state"), "XDG_CONFIG_HOME": str(directory / "config")}
@@ -181,7 +181,7 @@ def _environment(directory: Path) -> dict[str, str]:
 
 
 def _px_options(place: Place) -> list[str]:
-    """The options that the original Px and this one have in common."""
+    """Return the options that the original Px and this one share."""
     if place.upstream is None:
         return [f"--port={place.port}", "--noproxy=*.*.*.*"]
     options = [f"--port={place.port}", f"--proxy=127.0.0.1:{place.upstream.port}"]

@@ -14,7 +14,7 @@ _OURS, _OTHERS, _NOBODY = "#0b6e4f", "#9aa5b1", "#d9dee3"
 
 
 def draw_plots(figures: Mapping[str, Figures], directory: Path) -> list[str]:
-    """Draw what there are figures for; return the lines of Markdown that show it."""
+    """Draw the plots that have figures; return the Markdown lines that show the plots."""
     try:
         import matplotlib as mpl  # noqa: PLC0415 - of the extra `bench` only
     except ImportError:

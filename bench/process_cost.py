@@ -1,4 +1,4 @@
-"""What processes cost, by /proc: CPU time and memory of one and all its descendants (Linux)."""
+"""CPU time and memory of a process and all its descendants, from /proc (Linux)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PARENT, _UTIME, _CHILDREN_STIME = 1, 11, 14  # places in /proc/PID/stat behind 
 
 @dataclass(frozen=True)
 class Memory:
-    """Of a process and its descendants, in bytes.
+    """Memory of a process and its descendants, in bytes.
 
     Attributes:
         pss: Resident, each page shared out among those who map it.
@@ -40,7 +40,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def machine_cpu_seconds() -> float:
-    """Return the CPU time that everything on this machine has used, what the host took from it included."""
+    """Return the CPU time that everything on this machine has used, including what the host took."""
     user, nice, system, _idle, _iowait, irq, softirq, steal = (
         int(field) for field in (_PROC / "stat").read_text().splitlines()[0].split()[1:9]
     )
@@ -64,7 +64,7 @@ def forget_peak(pid: int) -> None:
 
 
 def processes(pid: int) -> int:
-    """Return how many a process and its descendants are."""
+    """Return the number of processes: a process and its descendants."""
     return len(list(_family(pid, _read_stats())))
 
 

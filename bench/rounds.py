@@ -1,4 +1,4 @@
-"""Interleaved rounds: every subject once in each, in an order drawn anew, so that drift hits all alike."""
+"""Interleaved rounds: each measures every subject once, in a random order, so that drift hits all alike."""
 
 from __future__ import annotations
 

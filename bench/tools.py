@@ -28,7 +28,7 @@ class MeasureError(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """What a run of a client came to.
+    """The result of one run of a client.
 
     Attributes:
         done: Answers that were right, to the byte.
@@ -85,7 +85,7 @@ class Server:
     """A running server.c: an origin, or an upstream.
 
     Args:
-        user: Who has to log in by NTLM; None: nobody.
+        user: The user that clients must log in as, by NTLM; None: no login.
     """
 
     def __init__(self, user: NtlmUser | None = None) -> None:
@@ -96,7 +96,7 @@ class Server:
         self.port = int(_readline(self._process.stdout))
 
     def counters(self) -> dict[str, int]:
-        """Return what it has counted since its start: see server.c."""
+        """Return the server's counters since its start: see server.c."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
             connection.request("GET", "/counters", headers={"Connection": "close"})
             counted: dict[str, int] = json.loads(connection.getresponse().read())
@@ -146,7 +146,7 @@ def run_load(  # noqa: PLR0913 - the arguments of load.c
 
 
 def run_check(proxy: int, origin: int, count: int, stall_seconds: float, answer_bytes: int) -> Load:
-    """Bring `count` streams at once and compare each byte; what came may be wrong."""
+    """Run `count` streams at once and compare each byte; return the result even if bytes were wrong."""
     return _run(None, "load", "check", proxy, origin, count, stall_seconds, answer_bytes)
 
 
@@ -166,7 +166,7 @@ class Holder:
         proxy: Port of the proxy.
         origin: Port of the origin.
         most: Tunnels that will be asked for at most.
-        stall_seconds: An order ends when nothing has moved for so long.
+        stall_seconds: An order ends when nothing has moved for this time.
     """
 
     def __init__(self, proxy: int, origin: int, most: int, stall_seconds: float) -> None:
@@ -176,7 +176,7 @@ class Holder:
         )
 
     def hold(self, count: int) -> int:
-        """Open tunnels until there are so many; return how many there are."""
+        """Open tunnels up to a total of `count`; return how many are open."""
         return int(self._order(str(count))["held"])
 
     def ask_all(self) -> int:

@@ -1,5 +1,5 @@
 """Where the binaries begin."""
 
-from px.cli import main
+from px.cli.main import main
 
 main()

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs what tests/corpnet runs, and Wine. Where that does not work, says so loudly: the tests that need it
-# are skipped then, which is fit for a laptop but not for CI.
+# Installs the packages that tests/corpnet needs, and Wine. Prints a warning if that fails: the tests that need
+# them are then skipped, which is acceptable on a laptop but not for CI.
 set -u
 cd "$(dirname "$0")/.."
 installer=tests/corpnet/install_packages.sh
 [ -e "$installer" ] || exit 0
-bash "$installer" wine wine64 winbind || true # the stage under Wine will say what that means for it
+bash "$installer" wine wine64 winbind || true # the stage under Wine reports what it leaves out
 bash "$installer" && exit 0
 cat >&2 <<TEXT
 

@@ -1,8 +1,8 @@
-"""Runs targets of the Makefile side by side, for most of a test's time goes by waiting.
+"""Runs targets of the Makefile side by side, since tests mostly wait.
 
     python -m scripts.run_stages TARGET...
 
-Two at a time, the first ones first. The output of each is shown whole and by itself: the first one's as it
+Three at a time, the first ones first. The output of each is shown whole and by itself: the first one's as it
 comes, then that of the next. After them, what pytest said at the end of each. Exits with 1 if one has failed.
 """
 
@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-_AT_ONCE: Final = 2
+_AT_ONCE: Final = 3
 _POLL_SECONDS: Final = 0.2
 #: The last line of a run of pytest, quiet or not.
 _SUMMARY: Final = re.compile(
@@ -27,7 +27,7 @@ _SUMMARY: Final = re.compile(
 
 
 class Stage:
-    """One target, and what is known of its run.
+    """One target, and the state of its run.
 
     Args:
         target: Of the Makefile in the working directory.
@@ -42,7 +42,7 @@ class Stage:
         self.code = -1
 
     def run(self) -> None:
-        """Run it to its end."""
+        """Run the target to its end."""
         started = time.monotonic()
         with self.output.open("wb") as output:
             self.code = subprocess.run(  # noqa: S603 - a target of our own
@@ -55,7 +55,7 @@ class Stage:
         self.seconds = time.monotonic() - started
 
     def show(self, run: Future[None]) -> None:
-        """Print its output as it comes, until it has ended."""
+        """Print its output as it arrives, until the target has ended."""
         print(f"== {self.target}", flush=True)
         with self.output.open("rb") as output:
             has_ended = False
@@ -67,14 +67,14 @@ class Stage:
                     time.sleep(_POLL_SECONDS)
 
     def summary(self) -> str:
-        """Return what came out."""
+        """Return the result of the run."""
         said = _SUMMARY.findall(self.output.read_text(errors="replace")) or ["NOTHING was tested: see above"]
         verdict = f"failed with {self.code}" if self.code else "passed"
         return "\n     ".join([f"{self.target}: {verdict}, {self.seconds:.0f} s", *said])
 
 
 def run_stages(targets: Sequence[str]) -> bool:
-    """Run them all, tell what came out, and return whether all passed."""
+    """Run all targets, print the results, and return whether all passed."""
     with tempfile.TemporaryDirectory() as directory, ThreadPoolExecutor(_AT_ONCE) as pool:
         stages = [Stage(target, Path(directory)) for target in targets]
         try:

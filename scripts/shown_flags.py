@@ -9,8 +9,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-#: The flags of the document that Px was founded on. Each needs a test, or a line in `NOT_SHOWN`.
-FOUNDING_FLAGS: Final = (
+#: The flags of Px's specification. Each needs a test, or a line in `NOT_SHOWN`.
+SPECIFIED_FLAGS: Final = (
     "--save",
     "--install",
     "--uninstall",
@@ -35,7 +35,7 @@ FOUNDING_FLAGS: Final = (
     "--uniqlog",
 )
 
-#: Founding flags that no test shows yet, and why. It only gets shorter.
+#: Flags of the specification that no test shows yet, and the reason for each. Add no more.
 NOT_SHOWN: Final[dict[str, str]] = {}
 
 
@@ -43,7 +43,7 @@ def find_shown_flags(tests: Path) -> dict[str, list[str]]:
     """Return the ids of the tests that show each flag, by flag, in the order of files and lines.
 
     Raises:
-        ValueError: A mark stands where pytest would not run it, or names something else than flags.
+        ValueError: A mark is not on a test that pytest would run, or its arguments are not flags.
     """
     shown: dict[str, list[str]] = {}
     for path in sorted(tests.rglob("test_*.py")):
@@ -74,18 +74,18 @@ def _flags_of(mark: ast.Call, place: str) -> list[str]:
 
 
 def format_table(shown: dict[str, list[str]]) -> str:
-    """Return the section of docs/options.md: the founding flags first, then the others."""
-    others = sorted(shown.keys() - set(FOUNDING_FLAGS))
+    """Return the section of docs/options.md: the flags of the specification first, then the others."""
+    others = sorted(shown.keys() - set(SPECIFIED_FLAGS))
     return "\n".join(
         [
             "",
             "## Flags and the tests that show them",
             "",
-            "First the flags of the document that Px was founded on. `pytest PATH::NAME` runs one test.",
+            "The flags of Px's specification come first. `pytest PATH::NAME` runs one test.",
             "",
             "| flag | shown by |",
             "|---|---|",
-            *(_format_row(flag, shown.get(flag, [])) for flag in (*FOUNDING_FLAGS, *others)),
+            *(_format_row(flag, shown.get(flag, [])) for flag in (*SPECIFIED_FLAGS, *others)),
             "",
         ]
     )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from px.options_text import format_document
+from scripts.options_document import format_document
 from scripts.shown_flags import ROOT, find_shown_flags, format_table
 
 
 def format_options_md() -> str:
-    """Return the whole of docs/options.md."""
+    """Return the text of docs/options.md."""
     return format_document() + format_table(find_shown_flags(ROOT / "tests"))
 
 
 def main() -> None:
-    """Write it."""
+    """Write docs/options.md."""
     path = ROOT / "docs" / "options.md"
     path.parent.mkdir(exist_ok=True)
     path.write_text(format_options_md(), encoding="utf-8", newline="\n")

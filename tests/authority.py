@@ -28,7 +28,7 @@ class Authority:
         leaf = _certificate("upstream", "Test authority", key).add_extension(_NAMES, critical=False)
         leaf = leaf.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         ca_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
-        leaf = leaf.add_extension(ca_identifier, critical=False)  # Python 3.13 insists (RFC 5280 4.2.1.1)
+        leaf = leaf.add_extension(ca_identifier, critical=False)  # Python 3.13 requires it (RFC 5280 4.2.1.1)
         self.ca_file.write_bytes(_format(ca.sign(ca_key, SHA256())))
         self.server_file.write_bytes(_format(leaf.sign(ca_key, SHA256())) + _format_key(key))
 

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings for all tests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from px.log import close_log
+from px.logs.log import close_log
 from tests.desktops import internet_options
+from tests.guard import Home, default_port_in_use
 from tests.px_process import WINDOWS_PYTHON
 from tests.windows import UNDER_WINE
 
-if UNDER_WINE:  # where all is slow, and what hypothesis looks at is the same code as elsewhere
+# No deadlines: on a busy machine a slow example is no fault of the code.
+settings.register_profile("px", deadline=None)
+settings.load_profile("px")
+if UNDER_WINE:  # Wine is slow, and hypothesis tests the same code on Linux
     settings.register_profile(
         "wine", deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow]
     )
@@ -28,7 +32,7 @@ if sys.platform == "win32":  # Squid, Samba and a KDC run on Linux only
         "clients",
         "corpnet",
         "e2e",
-        "system/test_tokens_at_squid.py",
+        "system/login/test_tokens_at_squid.py",
         "test_binary.py",
         "test_corpnet.py",
     ]
@@ -38,12 +42,12 @@ else:
     __all__ = ["corporate_network"]
     collect_ignore = [] if WINDOWS_PYTHON else ["e2e/wine"]
 
-#: The user who owns nothing.
+#: The id of the user "nobody", who owns no files.
 NOBODY = 65534
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the corporate network, so that ``-m 'not corpnet'`` leaves it out."""
+    """Mark the tests that need the corporate network, so that ``-m 'not corpnet'`` leaves them out."""
     for item in items:
         if "corporate_network" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.corpnet)
@@ -52,14 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _runs_px_under_wine(item: pytest.Item) -> bool:
-    """Whether a test is marked to run with a Px under Wine, with the parameters that the mark may name."""
+    """Tell whether a test, with its parameters, is marked to run with a Px under Wine."""
     mark = item.get_closest_marker("px_under_wine")
     return mark is not None and (not mark.args or getattr(item, "callspec").id in mark.args)  # noqa: B009
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_internet_options() -> Iterator[None]:
-    """Have nothing checked in Internet Options, where Windows has proxies looked for by default."""
+    """Clear Internet Options, since Windows detects proxies automatically by default."""
     if not UNDER_WINE:
         yield
         return
@@ -68,18 +72,38 @@ def no_internet_options() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unused_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Give the tests a home other than that of the person who runs them."""
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def occupied_default_port() -> Iterator[None]:
+    """Occupy Px's default port, as a running Px of the developer would."""
+    with default_port_in_use():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def untouched_home(unused_home: Home) -> Iterator[None]:
+    """Fail a test whose Px leaves files in a home other than the test's own."""
+    yield
+    assert unused_home.find_traces() == []
+
+
 @pytest.fixture(autouse=True)
 def no_px_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the developer's own settings out."""
+    """Remove the developer's own settings from the environment."""
     for name in list(os.environ):
-        if name.startswith(("PX_", "SSL_CERT_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("PX_", "SSL_CERT_", "DBUS_SESSION")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 
-@pytest.fixture
-def px_logging() -> Iterator[logging.Logger]:
-    """Give the logger ``px`` as it was, and take down what the test made of it."""
-    yield logging.getLogger("px")
+@pytest.fixture(autouse=True)
+def px_logging() -> Iterator[None]:
+    """Close the log that a test has opened and restore the logger ``px``."""
+    yield
     close_log()
     logging.getLogger("px").setLevel(logging.NOTSET)
     logging.getLogger("px").propagate = True
@@ -87,7 +111,7 @@ def px_logging() -> Iterator[logging.Logger]:
 
 @pytest.fixture
 def ordinary_user() -> Iterator[Path]:
-    """Be no root for a while, whom no permission stops, and give a directory of one's own."""
+    """Run the test as an ordinary user if it runs as root, and yield a directory of that user."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         if sys.platform != "linux" or os.getuid() != 0:
             yield Path(directory)

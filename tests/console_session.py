@@ -1,16 +1,16 @@
-"""A console of Windows, and programs that are started at it: for test_console.py.
+"""A program that starts other programs at a Windows console: for test_console.py.
 
-A program, because a process has one console at most, and that of the tests may be the developer's own. It is
-started with CREATE_NO_WINDOW, which gives it a console that nobody sees. It obeys the lines that it reads,
-and answers each with a line; both are JSON:
+It is a program, since a process has at most one console, and that of the tests may be the developer's own.
+test_console.py starts it with CREATE_NO_WINDOW, which gives it a hidden console. It reads commands, one a
+line, and answers each with a line; both are JSON:
 
 ===============================  ==================================================================
-``["start", PROGRAM...]``        the process id of that program, started at the console
-``["start_apart", PROGRAM...]``  the same, but without a console, like a program that has a window
-``["text"]``                     what the console shows
-``["members"]``                  the process ids of all that share it
-``["press_ctrl_c"]``             null; this program takes no notice of it
-``["wait", SECONDS]``            the exit code of the program, null if it runs on
+``["start", PROGRAM...]``        starts a program at the console; its process id
+``["start_apart", PROGRAM...]``  the same without a console, like a program that has a window
+``["text"]``                     the text that the console shows
+``["members"]``                  the process ids of all programs at the console
+``["press_ctrl_c"]``             presses Ctrl-C, which this program ignores; null
+``["wait", SECONDS]``            the exit code of the program, null if it still runs
 ===============================  ==================================================================
 """
 
@@ -52,17 +52,17 @@ class Session:
             return self._start(command, stdin=subprocess.DEVNULL, stdout=screen, stderr=screen)
 
     def start_apart(self, *command: str) -> int:
-        """Start a program that has no console, and nothing to write to."""
+        """Start a program that has no console and no output."""
         return self._start(command, creationflags=subprocess.DETACHED_PROCESS)
 
     def _start(self, command: Sequence[str], **how: Any) -> int:
-        _KERNEL.SetConsoleCtrlHandler(None, 0)  # that a program takes no notice of Ctrl-C is inherited
+        _KERNEL.SetConsoleCtrlHandler(None, 0)  # a child inherits that Ctrl-C is ignored
         self._program = subprocess.Popen(command, **how)
         _KERNEL.SetConsoleCtrlHandler(None, 1)
         return self._program.pid
 
     def text(self) -> str:
-        """Return what is on the screen, its lines one after the other."""
+        """Return the words on the screen, joined by spaces."""
         text, length = ctypes.create_unicode_buffer(_CELLS + 1), wintypes.DWORD()
         place = wintypes.DWORD(0)
         if not _KERNEL.ReadConsoleOutputCharacterW(self._screen, text, _CELLS, place, ctypes.byref(length)):
@@ -70,17 +70,17 @@ class Session:
         return " ".join(text.value.split())
 
     def members(self) -> list[int]:
-        """Return who shares the console."""
+        """Return the process ids of all programs at the console."""
         pids = (wintypes.DWORD * _MAX_MEMBERS)()
         return list(pids[: _KERNEL.GetConsoleProcessList(pids, _MAX_MEMBERS)])
 
     def press_ctrl_c(self) -> None:
-        """Send it to all members."""
+        """Send Ctrl-C to all programs at the console."""
         if not _KERNEL.GenerateConsoleCtrlEvent(_CTRL_C, 0):
             raise ctypes.WinError(ctypes.get_last_error())
 
     def wait(self, seconds: float) -> int | None:
-        """Return the exit code, None if there is none in this time."""
+        """Return the exit code, or None if the program still runs after this time."""
         assert self._program is not None
         try:
             return self._program.wait(seconds)

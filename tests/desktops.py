@@ -1,4 +1,4 @@
-"""The proxy settings of desktops, for real: GNOME's, kept by dconf, and Windows' Internet Options."""
+"""The real proxy settings of desktops: GNOME's, in dconf, and Windows' Internet Options."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _DCONF_SERVICE = next(
 _SECONDS = 20
 _CONNECTIONS = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings\Connections"
 
-#: What is checked in the dialogue of Internet Options.
+#: The check boxes in the dialogue of Internet Options.
 MANUAL, SCRIPT, DETECT = 2, 4, 8
 
 
 class GnomeDesktop:
-    """A desktop whose settings dconf keeps.
+    """A desktop that keeps its settings in dconf.
 
     Args:
-        environment: Of its programs.
+        environment: Variables for its programs.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -49,7 +49,7 @@ class GnomeDesktop:
         self._run("set", f"org.gnome.system.proxy.{child}".rstrip("."), name, value)
 
     def reset(self) -> None:
-        """Have all keys as they are without a user's doing."""
+        """Reset all keys to their defaults."""
         self._run("reset-recursively", "org.gnome.system.proxy")
 
     def _run(self, *command: str) -> None:
@@ -59,7 +59,7 @@ class GnomeDesktop:
 
 @contextmanager
 def gnome_desktop() -> Iterator[GnomeDesktop]:
-    """Give a desktop; skip where there can be none, and fail on a CI server, where nobody would notice."""
+    """Yield a desktop. Without the programs for one, skip the test, or fail it on a CI server."""
     if sys.platform != "linux":
         pytest.skip("GNOME is on Linux")
     if _DCONF_SERVICE is None or shutil.which("gsettings") is None:
@@ -86,7 +86,7 @@ def gnome_desktop() -> Iterator[GnomeDesktop]:
 
 @contextmanager
 def internet_options() -> Iterator[Callable[..., None]]:
-    """Give what changes Internet Options, as their dialogue does, and undo it in the end."""
+    """Yield a function that changes Internet Options as their dialogue does; restore them at the end."""
     winreg = importlib.import_module("winreg")
     name = "DefaultConnectionSettings"
     with winreg.CreateKeyEx(winreg.HKEY_CURRENT_USER, _CONNECTIONS, 0, winreg.KEY_ALL_ACCESS) as key:

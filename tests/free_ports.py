@@ -1,4 +1,4 @@
-"""Ports for programs that have to be told one: free, and no other run of the tests at that time gets them."""
+"""Free ports, for programs that need a port number. No other test run gets the same ports at that time."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import socket
 from collections.abc import Iterator
 from functools import cache
 
-#: Below those that Linux and Windows give to whoever names none: no connection takes one of them either.
+#: Below the ephemeral ports of Linux and Windows, so that no outgoing connection takes one.
 _FIRST, _END = 10_000, 32_000
 _BLOCK = 500
 
 
 def free_port() -> int:
-    """Return a port that is free at every IPv4 address; another one at each call, for hundreds of calls."""
+    """Return a port that is free at every IPv4 address. Hundreds of calls return different ports."""
     return next(port for port in _own_ports() if _is_free(port))
 
 
 @cache
 def _own_ports() -> Iterator[int]:
-    """Take a block of ports for this process; holding its first one keeps others out of it."""
+    """Reserve a block of ports for this process, by listening on its first port."""
     for first in range(_FIRST, _END, _BLOCK):
         holder = socket.socket()
         try:

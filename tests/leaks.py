@@ -1,4 +1,4 @@
-"""Looks for a secret, in every form it may have taken, wherever Px may have left it."""
+"""Searches for a secret, in all its forms, in all places where Px may have left it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from px.core.md4 import nt_hash
+from px.core.auth.md4 import nt_hash
 
 _POLL_SECONDS = 0.005
-#: How an NTLM message and a SPNEGO token begin in base64: what they hold can be attacked, or used again.
+#: The beginnings of NTLM messages and SPNEGO tokens in base64: both can be attacked or replayed.
 _TOKENS = ("TlRMTVNTUA", "Negotiate YI")
 
 
 def forms_of(password: str, *usernames: str) -> dict[str, str]:
-    """Return what shows a password: name of the form -> text to look for.
+    """Return the forms in which a password may appear: name of the form -> text to search for.
 
     Args:
-        password: In clear.
-        usernames: Whose it may be, for the credentials of Basic.
+        password: The password itself.
+        usernames: Users who may have this password, for the credentials of Basic.
     """
     encoded = password.encode()
     forms = {
@@ -39,7 +39,7 @@ def forms_of(password: str, *usernames: str) -> dict[str, str]:
 
 
 def check_text(where: str, text: str, forms: dict[str, str]) -> None:
-    """Check that a text holds neither the secret nor a token made of it."""
+    """Check that a text contains neither the secret nor a token made from it."""
     for what, form in forms.items():
         assert form not in text, f"{what} in {where}"
         assert form.lower() not in text.lower(), f"{what} in {where}"
@@ -48,7 +48,7 @@ def check_text(where: str, text: str, forms: dict[str, str]) -> None:
 
 
 def check_files(directory: Path, forms: dict[str, str]) -> list[Path]:
-    """Check every file below a directory; return them."""
+    """Check every file below a directory; return the files."""
     files = [path for path in directory.rglob("*") if path.is_file()]
     for path in files:
         check_text(str(path), path.read_bytes().decode("utf-8", "replace"), forms)
@@ -56,8 +56,8 @@ def check_files(directory: Path, forms: dict[str, str]) -> list[Path]:
 
 
 class ProcessWatch:
-    """Collects what ``ps`` shows of a process and of all below it: command lines to everybody, environments
-    to the user.
+    """Collects what ``ps`` shows of a process and its descendants: command lines (visible to all users) and
+    environments (visible to their user).
     """
 
     def __init__(self, pid: int) -> None:

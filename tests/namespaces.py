@@ -1,16 +1,16 @@
-"""A small real network: a computer for Px, and two that are its neighbours. Linux, and root.
+"""A small real network: a computer for Px and two neighbours. It needs Linux and root.
 
 ::
 
     guest     172.17.0.5    fd17::5      (a container, say)
       | veth
-    host      172.17.0.1    fd17::1      (Px, at the side of the guest)
-      |       203.0.113.1   2001:db8::1  (at the side of the stranger)
+    host      172.17.0.1    fd17::1      (Px; on the link to the guest)
+      |       203.0.113.1   2001:db8::1  (on the link to the remote computer)
       | veth
-    stranger  203.0.113.7   2001:db8::7
+    remote    203.0.113.7   2001:db8::7
 
-Each is a network namespace: interfaces, addresses and ports of its own, so that what belongs to this
-computer is not touched. /etc/hosts of the host names `UPSTREAM_NAMES`, addresses of its loopback.
+Each computer is a network namespace with its own interfaces, addresses and ports, so the network of this
+computer stays untouched. In the host's /etc/hosts the names `UPSTREAM_NAMES` are loopback addresses.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Self
 import pytest
 
 _TIMEOUT_SECONDS = 30.0
-#: As in the examples of the founding document.
+#: The names in the examples of Px's specification.
 UPSTREAM_NAMES = ("proxyserver", "proxyserver.com")
 
 
@@ -36,28 +36,28 @@ class Namespace:
     """One computer of the network.
 
     Args:
-        name: As `ip netns` knows it.
+        name: The name for `ip netns`.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        #: Before a command, it makes the command run there; the process keeps its id.
+        #: This before a command makes the command run in the namespace; the process keeps its id.
         self.prefix = ("ip", "netns", "exec", name)
 
     def run(self, *command: str) -> str:
-        """Run a command there and return what it prints."""
+        """Run a command in the namespace and return its output."""
         return _run(*self.prefix, *command)
 
     def add_address(self, address: str, interface: str) -> None:
-        """Give an interface one more address, usable at once."""
+        """Add an address to an interface, usable at once."""
         self.run("ip", "address", "add", address, "dev", interface, *_nodad(address))
 
     def remove_address(self, address: str, interface: str) -> None:
-        """Take an address from an interface."""
+        """Remove an address from an interface."""
         self.run("ip", "address", "del", address, "dev", interface)
 
     def fetch(self, url: str, *, proxy: str, source: str = "", seconds: float = 10) -> tuple[int, str]:
-        """Get a URL by curl; return the status, 0 for none, and the text of the answer."""
+        """Get a URL by curl; return the status, or 0 without an answer, and the text of the answer."""
         by = ["--interface", source] if source else []
         command = ["curl", "-sg", f"-m{seconds:g}", *by, "-x", proxy, "-w", r"\n%{http_code}", url]
         done = subprocess.run(
@@ -74,8 +74,8 @@ class SmallNetwork:
         tag = f"px{os.getpid()}"
         self.host = Namespace(f"{tag}-host")
         self.guest = Namespace(f"{tag}-guest")
-        self.stranger = Namespace(f"{tag}-stranger")
-        self._all = (self.host, self.guest, self.stranger)
+        self.remote = Namespace(f"{tag}-remote")
+        self._all = (self.host, self.guest, self.remote)
         self._etc = Path("/etc/netns") / self.host.name
 
     def __enter__(self) -> Self:
@@ -96,10 +96,10 @@ class SmallNetwork:
             namespace.run("ip", "link", "set", "lo", "up")
         self._join("guest", self.guest, ("172.17.0.1/16", "fd17::1/64"), ("172.17.0.5/16", "fd17::5/64"))
         near, far = ("203.0.113.1/24", "2001:db8::1/64"), ("203.0.113.7/24", "2001:db8::7/64")
-        self._join("stranger", self.stranger, near, far)
+        self._join("remote", self.remote, near, far)
 
     def _join(self, interface: str, other: Namespace, near: Sequence[str], far: Sequence[str]) -> None:
-        """Lay a cable; its end at the host is named after the neighbour, the other one ``host``."""
+        """Connect a neighbour to the host. The host's interface is named ``guest`` or ``remote``."""
         ends = ("netns", self.host.name, "type", "veth", "peer", "name", "host", "netns", other.name)
         _run("ip", "link", "add", interface, *ends)
         for namespace, end, addresses in ((self.host, interface, near), (other, "host", far)):
@@ -118,11 +118,11 @@ class SmallNetwork:
                 _run("ip", "netns", "delete", namespace.name)
         shutil.rmtree(self._etc, ignore_errors=True)
         with contextlib.suppress(OSError):
-            self._etc.parent.rmdir()  # unless others have theirs there
+            self._etc.parent.rmdir()  # fails while the directory has namespaces of others
 
 
 def skip_without_namespaces() -> None:
-    """Skip the test, saying why, where namespaces cannot be made."""
+    """Skip the test, with the reason, if namespaces cannot be created."""
     if sys.platform != "linux":
         pytest.skip("network namespaces are Linux")
     if os.geteuid() != 0:
@@ -141,7 +141,7 @@ def skip_without_namespaces() -> None:
 
 
 def _nodad(address: str) -> list[str]:
-    return ["nodad"] if ":" in address else []  # it could not be used for a second
+    return ["nodad"] if ":" in address else []  # otherwise the address is unusable for a second
 
 
 def _run(*command: str) -> str:

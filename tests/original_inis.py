@@ -1,10 +1,10 @@
-"""px.ini files as users of the original Px have them, by its version: every section and key that it knows."""
+"""px.ini files of users of the original Px, by its version, with every section and key of that version."""
 
 from __future__ import annotations
 
 from typing import Final
 
-#: Shipped with comments, in which users have made their changes.
+#: The file that the original Px shipped, with comments, as changed by a user.
 _FIRST = """\
 ; Settings of Px, a proxy that logs in
 
@@ -39,7 +39,7 @@ foreground = 0
 log = 0
 """
 
-#: Written by its --save: every key that it knows, without comments.
+#: A file written by its --save: every key, without comments.
 _LATER = """\
 [proxy]
 server = proxy.corp.example:8080
@@ -72,4 +72,43 @@ log = 3
 
 """
 
-ORIGINAL_INIS: Final = {"0.3": _FIRST, "0.12": _LATER}
+#: The same with later keys, which have no effect in this Px.
+_LATEST = _LATER.rstrip() + "\nauthretry = 0.0\nevent_loop = auto\nlog_level = info\n"
+
+#: A file written by ``--hostonly --save``: the value of ``allow`` is empty.
+HOSTONLY_INI: Final = """\
+[proxy]
+server = proxy.corp.example:8080
+pac =
+pac_encoding =
+port = 3129
+listen =
+gateway = 0
+hostonly = 1
+allow =
+noproxy =
+useragent =
+username =
+auth =
+kerberos = 0
+
+[client]
+
+[settings]
+workers = 1
+threads = 32
+idle = 30
+socktimeout = 20.0
+authretry = 0.0
+proxyreload = 60
+foreground = 0
+log = 0
+event_loop = auto
+
+"""
+
+ORIGINAL_INIS: Final = {
+    "0.3": _FIRST,
+    "0.12": _LATER,
+    "0.13": _LATEST,
+}

@@ -1,4 +1,4 @@
-"""A Px of its own process, with its own state, for one test."""
+"""A Px for one test, in its own process and with its own state."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ DEFAULT_PORT = 3128
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 UNTIL_SECONDS = 15.0
-#: Starts a Windows Python under Wine, which runs Px then while the test runs on Linux; empty: none does.
+#: The command of a Windows Python under Wine, which runs Px while the test runs on Linux; empty: not used.
 WINDOWS_PYTHON = os.environ.get("WINDOWS_PYTHON", "")
 _PYTHON = [WINDOWS_PYTHON, "-u", "-X", "utf8", "-W", "error"] if WINDOWS_PYTHON else [sys.executable]
 _DRIVE = "Z:" if WINDOWS_PYTHON else ""  # Wine's name for /
-#: What a Px that is sent SIGTERM ends with: Windows has no signals, and ends it on the spot.
+#: The exit code of Px after SIGTERM. Windows has no signals and ends the process at once.
 STOPPED_CODE = -signal.SIGTERM if WINDOWS_PYTHON else 1 if sys.platform == "win32" else 0
 
 
 def _is_program(program: Sequence[str]) -> bool:
-    """Whether it runs without Python."""
+    """Tell whether a program runs without Python."""
     return bool(program) and Path(program[0]).is_absolute() and not program[0].endswith(".py")
 
 
@@ -37,15 +37,15 @@ class PxProcess:
     """Runs ``python -m px``; a context manager.
 
     Args:
-        directory: Private: working directory, configuration and state are in it.
-        arguments: Options of Px, without ``--port``.
-        environment: Variables besides those that every process has (``PX_PASSWORD``, ``KRB5CCNAME``...).
-        workers: How many; 0: as many as Px has by itself.
-        port: To listen on; 0: a free one.
-        names_port: Whether the port is an argument; else a file has to say it.
-        program: What Python is to run; a program of its own by its absolute path.
-        stdin: A descriptor.
-        within: A command before the command, as of a network namespace: Px has its default port then.
+        directory: A private directory, for the working directory, configuration and state.
+        arguments: Options of Px, except ``--port``.
+        environment: More environment variables (``PX_PASSWORD``, ``KRB5CCNAME``...).
+        workers: The number of workers; 0: Px's default.
+        port: The port to listen on; 0: a free one.
+        names_port: Whether to pass ``--port``; otherwise px.ini or .env must name the port.
+        program: The arguments of Python; or the absolute path of a program that runs instead of Python.
+        stdin: A file descriptor.
+        within: A command to run Px with, such as ``ip netns exec``; Px then uses its default port.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class PxProcess:
 
     @property
     def output(self) -> str:
-        """What Px has printed so far: with ``--verbose``, its log."""
+        """The output of Px so far; with ``--verbose`` this includes the log."""
         return "".join(self._output)
 
     @property
@@ -93,7 +93,20 @@ class PxProcess:
         return self.start()
 
     def start(self) -> Self:
-        """Return when it listens; for a test that does not want to see it end well."""
+        """Start Px and wait until it listens; for tests that do not check how Px ends."""
+        listening = self.begin()
+        assert self._process is not None
+        assert self._process.stdout is not None
+        assert self._reader is not None
+        if not listening.wait(START_SECONDS) or self._process.poll() is not None:
+            self._process.kill()
+            self._reader.join()
+            self._process.stdout.close()
+            raise AssertionError(f"Px did not start:\n{self.output}")
+        return self
+
+    def begin(self) -> threading.Event:
+        """Start Px without waiting. The event is set when Px listens or has ended."""
         port = [f"--port={self.port}"] if self._names_port else []
         command = [*self._within, *self._command, *port, *self._arguments]
         self._process = subprocess.Popen(
@@ -105,16 +118,10 @@ class PxProcess:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert self._process.stdout is not None
         listening = threading.Event()
         self._reader = threading.Thread(target=self._read_output, args=(listening,), daemon=True)
         self._reader.start()
-        if not listening.wait(START_SECONDS) or self._process.poll() is not None:
-            self._process.kill()
-            self._reader.join()
-            self._process.stdout.close()
-            raise AssertionError(f"Px did not start:\n{self.output}")
-        return self
+        return listening
 
     def _read_output(self, listening: threading.Event) -> None:
         assert self._process is not None
@@ -123,7 +130,7 @@ class PxProcess:
             self._output.append(line)
             if line.startswith("Px listens"):
                 listening.set()
-        listening.set()  # it has ended
+        listening.set()  # Px has ended
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -136,7 +143,7 @@ class PxProcess:
         assert "Traceback" not in self.output, self.output
 
     def stop(self) -> int:
-        """End it as a service manager does, and return its exit code."""
+        """Send SIGTERM, as a service manager does, and return the exit code."""
         assert self._process is not None
         assert self._reader is not None
         assert self._process.stdout is not None
@@ -154,19 +161,19 @@ class PxProcess:
         return code
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """Kill Px, as a crash would."""
         assert self._process is not None
         self._is_killed = True
         self._process.kill()
         self._process.wait(STOP_SECONDS)
 
     def wait(self) -> int:
-        """Wait until it has ended, and return its exit code."""
+        """Wait until Px has ended, and return its exit code."""
         assert self._process is not None
         return self._process.wait(STOP_SECONDS)
 
     def start_command(self, *arguments: str, names_port: bool = True) -> subprocess.Popen[str]:
-        """Start another ``px`` beside it, for the same port and with the same environment."""
+        """Start another ``px`` with the same port and environment."""
         port = [f"--port={self.port}"] if names_port else []
         return subprocess.Popen(
             [*self._within, *self._command, *port, *arguments],
@@ -179,7 +186,7 @@ class PxProcess:
         )
 
     def command(self, *arguments: str, names_port: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run one, and return what it said."""
+        """Run another ``px`` as `start_command` does, and return its output and exit code."""
         with self.start_command(*arguments, names_port=names_port) as process:
             try:
                 said, complained = process.communicate(timeout=START_SECONDS + STOP_SECONDS)
@@ -189,14 +196,14 @@ class PxProcess:
         return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
 
     def status(self) -> dict[str, Any]:
-        """Return what ``px --status --json`` tells."""
+        """Return the output of ``px --status --json``."""
         done = self.command("--status", "--json")
         assert done.returncode == 0, done.stderr
         status: dict[str, Any] = json.loads(done.stdout)
         return status
 
     def worker_pids(self) -> list[int]:
-        """Return the process ids of the workers that serve."""
+        """Return the process ids of the workers that accept clients."""
         return [worker["pid"] for worker in self.status()["workers"] if not worker["is_draining"]]
 
     def memory_bytes(self) -> int:
@@ -215,7 +222,7 @@ class PxProcess:
 
 
 def until(is_so: Callable[[], object]) -> None:
-    """Wait for a fact of other processes."""
+    """Wait until a condition that depends on other processes is true."""
     deadline = time.monotonic() + UNTIL_SECONDS
     while not is_so():
         assert time.monotonic() < deadline
@@ -233,10 +240,10 @@ def run_action(
 
     Args:
         directory: As for `PxProcess`.
-        arguments: Of Px.
-        stdin: What it can read.
+        arguments: Arguments of Px.
+        stdin: The text on its standard input.
         environment: As for `PxProcess`.
-        program: What Python is to run instead.
+        program: The arguments of Python, to run another program than Px.
     """
     return subprocess.run(
         [*_PYTHON, *program, *arguments],
@@ -266,6 +273,7 @@ def _clean_environment(directory: Path) -> dict[str, str]:
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_STATE_HOME": str(home / "state"),
+        "XDG_RUNTIME_DIR": str(home / "runtime"),
         "WIN_PD_OVERRIDE_APPDATA": f"{_DRIVE}{home / 'config'}",
         "WIN_PD_OVERRIDE_LOCAL_APPDATA": f"{_DRIVE}{home / 'state'}",
         "PYTHONUNBUFFERED": "1",

@@ -1,4 +1,4 @@
-"""A scripted upstream or origin: wire transcripts, for what real ones cannot be made to do.
+"""A scripted upstream or origin: wire transcripts of behaviour that real servers cannot be made to show.
 
 A script is a coroutine that plays one connection::
 
@@ -6,12 +6,12 @@ A script is a coroutine that plays one connection::
         await wire.expect(b"GET http://origin.test/ HTTP/1.1\\r\\nHost: origin.test\\r\\n\\r\\n")
         await wire.send(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi")
 
-`ScriptedUpstream` plays its scripts in order, one a connection. At its end every script must have been played
-to its end, every expectation met, and nobody may have opened a connection more.
+`ScriptedUpstream` plays its scripts in order, one for each connection. At its end every script must have
+ended with all expectations met, and no client may have opened a further connection.
 
-The logins (`expect_ntlm`, `expect_digest`, `expect_basic`) are truly verified: a fake that accepts anything
-is no test. NTLM is checked twice, by `px.core.ntlm_verify` and by an independent few lines, so that a bug in
-the one cannot hide behind the other.
+`expect_ntlm`, `verify_digest` and `verify_basic` verify logins for real: a fake that accepts anything would
+test nothing. NTLM is verified twice, by `px.core.auth.ntlm_verifier` and by a few independent lines, so that
+a bug in one of them does not go unnoticed.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
 from typing import Self
 
-from px.core.ntlm_verify import format_challenge, parse_negotiate, verify_authenticate
+from px.core.auth.ntlm_messages import format_challenge, parse_negotiate
+from px.core.auth.ntlm_verifier import verify_authenticate
 
-#: No wait in a test is longer.
+#: The longest wait in a test.
 WAIT_SECONDS = 5.0
 READ_BYTES = 65536
 
@@ -44,14 +45,14 @@ USERNAME = f"{DOMAIN}\\{USER}"
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for what nothing tells of; not for ever."""
+    """Wait for a condition that sets no event, for a limited time."""
     async with asyncio.timeout(WAIT_SECONDS):
         while not condition():  # noqa: ASYNC110 - a state of Px's, which sets no event
             await asyncio.sleep(0.001)
 
 
 class Wire:
-    """One end of a TCP connection, spoken to in bytes. Every wait is bounded."""
+    """One end of a TCP connection, used by the byte. Every wait is bounded."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -84,7 +85,7 @@ class Wire:
             if not expected.startswith(self._received) or not await self._receive():
                 break
         got = self._received[: len(expected)]
-        if got != expected:  # no bare assert: explaining megabytes takes minutes
+        if got != expected:  # no bare assert: pytest would take minutes to explain megabytes
             at = next(
                 (n for n, pair in enumerate(zip(got, expected, strict=False)) if pair[0] != pair[1]), len(got)
             )
@@ -93,7 +94,7 @@ class Wire:
         self._received = self._received[len(expected) :]
 
     async def read_until(self, end: bytes) -> bytes:
-        """Receive up to and with `end`."""
+        """Receive up to and including `end`."""
         while end not in self._received:
             assert await self._receive(), f"ended before {end!r}: {self._received!r}\n{self!r}"
         data, self._received = self._received.split(end, 1)
@@ -104,7 +105,7 @@ class Wire:
         return await self.read_until(b"\r\n\r\n")
 
     async def read_exactly(self, count: int) -> bytes:
-        """Receive so many bytes."""
+        """Receive this number of bytes."""
         pieces, missing = [self._received[:count]], count - len(self._received[:count])
         self._received = self._received[count:]
         while missing > 0:
@@ -130,12 +131,12 @@ class Wire:
         return data
 
     async def expect_end(self) -> None:
-        """The peer closes, and says nothing before."""
+        """Check that the peer closes and sends nothing before."""
         rest = await self.read_to_end()
         assert rest == b"", f"expected the end, got {rest!r}\n{self!r}"
 
     async def expect_cut(self) -> None:
-        """The peer closes in any way; what is on the way does not matter."""
+        """Check that the peer closes or resets the connection; ignore the bytes before."""
         with contextlib.suppress(ConnectionResetError):
             await self.read_to_end()
 
@@ -147,7 +148,7 @@ class Wire:
         return bool(data)
 
     def half_close(self) -> None:
-        """Send the end; receiving goes on."""
+        """Close the sending direction; receiving is still possible."""
         self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
@@ -155,7 +156,7 @@ class Wire:
         self.sock.close()
 
     def reset(self) -> None:
-        """Close so that the peer gets a reset."""
+        """Close the connection with a reset."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
@@ -169,11 +170,36 @@ class Wire:
         return "\n".join(["<Wire", *self._said[-12:], f"   unread {self._received[:200]!r}>"])
 
 
+class UpstreamWire(Wire):
+    """An upstream's `Wire` to Px, which hides the field with which Px asks to keep the connection.
+
+    Attributes:
+        keep_alives: How many times Px has sent that field.
+    """
+
+    KEEP_ALIVE = b"Proxy-Connection: keep-alive\r\n"
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.keep_alives = 0
+
+    async def _receive(self) -> bool:
+        is_more = await super()._receive()
+        while is_more and self._ends_in_field():
+            is_more = await super()._receive()
+        self.keep_alives += self._received.count(self.KEEP_ALIVE)
+        self._received = self._received.replace(self.KEEP_ALIVE, b"")
+        return is_more
+
+    def _ends_in_field(self) -> bool:
+        return any(self._received.endswith(self.KEEP_ALIVE[:end]) for end in range(7, len(self.KEEP_ALIVE)))
+
+
 Script = Callable[[Wire], Awaitable[None]]
 
 
 class ScriptedUpstream:
-    """Listens on a free port of 127.0.0.1 and plays one script a connection."""
+    """Listens on a free port of 127.0.0.1 and plays one script for each connection."""
 
     def __init__(self, *scripts: Script) -> None:
         self._scripts = list(scripts)
@@ -181,7 +207,7 @@ class ScriptedUpstream:
         self._listening.setblocking(False)
         self._tasks: list[asyncio.Task[None]] = []
         self._accepting: asyncio.Task[None] | None = None
-        self._strangers = 0
+        self._unauthenticated = 0
         self.port = int(self._listening.getsockname()[1])
 
     @property
@@ -191,8 +217,8 @@ class ScriptedUpstream:
 
     @property
     def connections(self) -> int:
-        """How many were opened so far."""
-        return len(self._tasks) + self._strangers
+        """The number of connections opened so far."""
+        return len(self._tasks) + self._unauthenticated
 
     async def __aenter__(self) -> Self:
         self._accepting = asyncio.create_task(self._accept())
@@ -202,9 +228,9 @@ class ScriptedUpstream:
         loop = asyncio.get_running_loop()
         while True:
             sock, _ = await loop.sock_accept(self._listening)
-            wire = Wire(sock)
+            wire = UpstreamWire(sock)
             if len(self._tasks) == len(self._scripts):
-                self._strangers += 1
+                self._unauthenticated += 1
                 wire.close()
                 continue
             script = self._scripts[len(self._tasks)]
@@ -220,14 +246,14 @@ class ScriptedUpstream:
         async with asyncio.timeout(WAIT_SECONDS):
             await until(lambda: len(self._tasks) == len(self._scripts))
             await asyncio.gather(*self._tasks)
-        assert self._strangers == 0, f"{self._strangers} connections more than scripts"
+        assert self._unauthenticated == 0, f"{self._unauthenticated} connections more than scripts"
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             failed = [task.exception() for task in self._tasks if task.done() and not task.cancelled()]
             first = next(filter(None, failed), None)
             if first is not None:
-                raise first  # what the upstream saw explains more than what came of it
+                raise first  # the error of the script explains more than its consequence
             if kind is None:
                 await self.finish()
         finally:
@@ -239,14 +265,14 @@ class ScriptedUpstream:
 
 
 def field_of(head: bytes, name: bytes) -> bytes | None:
-    """The value of a field that is there at most once."""
+    """Return the value of a field that may occur at most once."""
     found = re.findall(rb"(?im)^" + re.escape(name) + rb":[ \t]*([^\r]*)\r$", head)
     assert len(found) < 2, f"{name!r} twice in {head!r}"
     return found[0] if found else None
 
 
 def credentials_of(head: bytes, scheme: bytes) -> bytes:
-    """What follows the scheme in Proxy-Authorization."""
+    """Return the part of Proxy-Authorization that follows the scheme."""
     value = field_of(head, b"proxy-authorization")
     assert value is not None, f"no Proxy-Authorization in {head!r}"
     found, _, rest = value.partition(b" ")
@@ -255,7 +281,7 @@ def credentials_of(head: bytes, scheme: bytes) -> bytes:
 
 
 def without_login(head: bytes) -> bytes:
-    """A head without its Proxy-Authorization line."""
+    """Return a head without its Proxy-Authorization line."""
     return re.sub(rb"(?im)^proxy-authorization:[^\r]*\r\n", b"", head)
 
 
@@ -271,7 +297,7 @@ async def expect_ntlm(
 ) -> tuple[bytes, bytes]:
     """Play the handshake up to the final token and verify that; return the two heads without their tokens.
 
-    The final message's answer is left to the script.
+    The script sends the answer to the final message.
     """
     first = await wire.read_head()
     challenge = await answer_negotiate(wire, first, scheme=scheme, closes=close_after_challenge)
@@ -280,15 +306,18 @@ async def expect_ntlm(
     return without_login(first), without_login(second)
 
 
+def make_challenge(head: bytes, scheme: bytes = b"NTLM") -> bytes:
+    """Make the challenge that answers a type 1 message."""
+    flags = parse_negotiate(b64decode(credentials_of(head, scheme), validate=True)).flags
+    now = int((time.time() + 11644473600) * 10_000_000)
+    return format_challenge(os.urandom(8), "UPSTREAM", now, negotiate_flags=flags, dns_name="upstream.test")
+
+
 async def answer_negotiate(
     wire: Wire, head: bytes, *, scheme: bytes = b"NTLM", closes: bool = False
 ) -> bytes:
-    """Answer a type 1 message with a challenge; return that."""
-    flags = parse_negotiate(b64decode(credentials_of(head, scheme), validate=True)).flags
-    now = int((time.time() + 11644473600) * 10_000_000)
-    challenge = format_challenge(
-        os.urandom(8), "UPSTREAM", now, negotiate_flags=flags, dns_name="upstream.test"
-    )
+    """Answer a type 1 message with a challenge; return the challenge."""
+    challenge = make_challenge(head, scheme)
     body = b"" if head.startswith(b"HEAD ") else b"login"
     connection = b"Connection: close\r\n" if closes else b""
     await wire.send(
@@ -329,13 +358,13 @@ def verify_nt_proof(challenge: bytes, authenticate: bytes) -> None:
 def digest_challenge(
     nonce: str, *, algorithm: str = "SHA-256", realm: str = "corp", stale: bool = False
 ) -> bytes:
-    """The value of a Proxy-Authenticate."""
+    """Return the value of a Proxy-Authenticate field."""
     extra = ", stale=true" if stale else ""
     return f'Digest realm="{realm}", nonce="{nonce}", qop="auth", algorithm={algorithm}{extra}'.encode()
 
 
 def verify_digest(head: bytes, *, nonce: str, nonce_count: int, username: str, password: str) -> None:
-    """Recompute the response of RFC 7616 3.4.1 for the request line in front of us."""
+    """Recompute the response of RFC 7616 3.4.1 for a request, and compare."""
     text = credentials_of(head, b"Digest").decode()
     params = {
         name: quoted or bare
@@ -363,7 +392,7 @@ def verify_basic(head: bytes, *, username: str = USERNAME, password: str = PASSW
 
 
 def login_required(*challenges: bytes, body: bytes = b"login", connection: bytes = b"") -> bytes:
-    """A 407 with these challenges."""
+    """Return a 407 with these challenges."""
     lines = b"".join(b"Proxy-Authenticate: %b\r\n" % each for each in challenges)
     if connection:
         lines += b"Connection: %b\r\n" % connection
@@ -375,7 +404,7 @@ def login_required(*challenges: bytes, body: bytes = b"login", connection: bytes
 
 
 def answer(status: int = 200, body: bytes = b"ok", *fields: bytes) -> bytes:
-    """An answer with a length."""
+    """Return an answer with a Content-Length."""
     lines = b"".join(line + b"\r\n" for line in fields)
     return b"HTTP/1.1 %d Said\r\n%bContent-Length: %d\r\n\r\n%b" % (status, lines, len(body), body)
 
@@ -384,7 +413,7 @@ def answer(status: int = 200, body: bytes = b"ok", *fields: bytes) -> bytes:
 
 
 class TlsScript:
-    """Plays a script over TLS: the wire it gets is the clear side of a pump."""
+    """Plays a script over TLS. The script gets a wire in clear; a pump moves its bytes to and from TLS."""
 
     def __init__(self, script: Script, context: ssl.SSLContext) -> None:
         self._script = script
@@ -405,7 +434,7 @@ class TlsScript:
         writer._transport = transport  # type: ignore[attr-defined]  # 3.11 has start_tls for writers, not for servers
         near, far = socket.socketpair()
         near.setblocking(False)
-        clear = Wire(far)
+        clear = UpstreamWire(far)
         pump = asyncio.create_task(_pump(reader, writer, near))
         try:
             with clear:

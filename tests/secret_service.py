@@ -1,4 +1,4 @@
-"""A D-Bus session of its own, with GNOME Keyring on it, or with something that only pretends."""
+"""A separate D-Bus session, with GNOME Keyring or with a service that never answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "org.freedesktop.secrets"
 _PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
 _SECONDS = 20.0
 
-#: Only these programs are on the bus: none is started by a call to its name.
+#: The bus starts no services by itself: only the programs of the test are on it.
 _BUS = """\
 <busconfig>
   <type>session</type>
@@ -34,7 +34,7 @@ _BUS = """\
 
 
 def require_programs() -> None:
-    """Skip the test where the programs are missing; fail on a CI server, where nobody would notice."""
+    """Skip the test if programs are missing; on a CI server fail it, since nobody would notice the skip."""
     missing = [program for program in _PROGRAMS if shutil.which(program) is None]
     if missing:
         reason = f"a Secret Service needs {', '.join(missing)}; run {INSTALL_SCRIPT}"
@@ -47,10 +47,10 @@ class Session:
     """A D-Bus session.
 
     Args:
-        directory: Private, of a short path; the home of who is logged in there.
+        directory: A private directory with a short path; the home of the session's user.
 
     Attributes:
-        environment: Variables of a program that runs in it.
+        environment: Variables for a program that runs in the session.
     """
 
     def __init__(self, directory: Path, address: str) -> None:
@@ -64,7 +64,7 @@ class Session:
 
     @contextmanager
     def gnome_keyring(self, *, is_unlocked: bool = True) -> Iterator[None]:
-        """Run GNOME Keyring, which is unlocked at once, or stays locked since nobody can be asked."""
+        """Run GNOME Keyring, either unlocked, or locked for good since no user can unlock it."""
         options = ["--unlock"] if is_unlocked else []
         with subprocess.Popen(
             ["gnome-keyring-daemon", "--foreground", "--components=secrets", *options],
@@ -95,7 +95,7 @@ class Session:
 
     @contextmanager
     def connect(self) -> Iterator[Any]:
-        """Give a connection to the bus."""
+        """Yield a connection to the bus."""
         from jeepney.io.blocking import open_dbus_connection  # noqa: PLC0415 - Linux only
 
         with open_dbus_connection(self.environment["DBUS_SESSION_BUS_ADDRESS"]) as bus:
@@ -103,7 +103,7 @@ class Session:
 
     @contextmanager
     def silent_service(self) -> Iterator[Callable[[], str]]:
-        """Run a Secret Service that never answers; give a function that waits for the next method asked."""
+        """Run a Secret Service that never answers; yield a function that waits for the next method call."""
         from jeepney import HeaderFields  # noqa: PLC0415 - Linux only
         from jeepney.bus_messages import message_bus  # noqa: PLC0415
 
@@ -121,10 +121,10 @@ class Session:
 
 @contextmanager
 def dbus_session(directory: Path) -> Iterator[Session]:
-    """Run a D-Bus daemon of its own.
+    """Run a separate D-Bus daemon.
 
     Args:
-        directory: Private; made if need be.
+        directory: A private directory; created if missing.
     """
     require_programs()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)

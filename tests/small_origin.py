@@ -1,4 +1,4 @@
-"""An origin, or an upstream, that answers one request, and a client that makes it."""
+"""An origin or upstream that answers one request, and a client that sends one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 @contextmanager
 def running_origin(heads: list[bytes]) -> Iterator[int]:
-    """Give the port of an origin that answers one request, whose head it notes."""
+    """Yield the port of an origin that answers one request and appends its head to `heads`."""
 
     def serve(connection: socket.socket) -> None:
         heads.append(read_head(connection))
@@ -26,7 +26,7 @@ def running_origin(heads: list[bytes]) -> Iterator[int]:
 
 
 def get(px: PxProcess, target: str, *, at: str = "127.0.0.1", by: str = "127.0.0.1") -> bytes:
-    """Ask Px, at and from given addresses of this computer, for something of a target; return the answer."""
+    """Send Px a GET for a target, to and from given addresses of this computer; return the answer."""
     with socket.create_connection((at, px.port), _SECONDS, (by, 0)) as client:
         request = f"GET http://{target}/ HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n"
         client.sendall(request.encode())

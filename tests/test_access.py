@@ -1,4 +1,4 @@
-"""Who may use a Px that runs: asked from several addresses of loopback."""
+"""Which clients may use a running Px: requests from several loopback addresses."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from px.net.refusals import MAX_LINGERING
+from px.downstream.refusals import MAX_LINGERING
 from tests.px_process import PxProcess
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="has 127.0.0.1 only")
 
-#: Answered by Px itself, whatever its upstream: who gets this is admitted.
+#: Px answers this request itself, so the answer shows that the client is admitted.
 TRACE = ("TRACE", "http://origin.test/", {"Max-Forwards": "0"})
 
 
 def ask(px: PxProcess, host: str = "127.0.0.1", source: str = "") -> tuple[int, str]:
-    """Send one request to an address of Px's; return status and text of the answer."""
+    """Send one request to an address of Px; return status and text of the answer."""
     at = (source, 0) if source else None
     connection = http.client.HTTPConnection(host, px.port, timeout=10, source_address=at)
     with contextlib.closing(connection):
@@ -42,7 +42,7 @@ def can_connect(px: PxProcess, host: str) -> bool:
 
 
 @pytest.mark.shows("--listen")
-def test_px_listens_on_each_address_it_is_given_and_no_other(tmp_path: Path) -> None:
+def test_px_listens_on_each_given_address_and_no_other(tmp_path: Path) -> None:
     with PxProcess(tmp_path, "--noproxy=*", "--listen=127.0.0.1, 127.0.0.2,[::1]") as px:
         where = f"127.0.0.1:{px.port}, 127.0.0.2:{px.port}, [::1]:{px.port} for this computer."
         assert f"Px listens on {where}" in px.output
@@ -60,7 +60,9 @@ def test_px_listens_on_each_address_it_is_given_and_no_other(tmp_path: Path) -> 
         ("127.0.4.1/24,10.0.0.0/8", "127.0.4.200", "127.0.5.1"),
     ],
 )
-def test_allow_says_who_is_served(tmp_path: Path, allow: str, admitted: str, refused: str) -> None:
+def test_allow_decides_which_clients_px_serves(
+    tmp_path: Path, allow: str, admitted: str, refused: str
+) -> None:
     with PxProcess(tmp_path, "--noproxy=*", f"--allow={allow}") as px:
         assert f" for {allow}." in px.output
         assert ask(px, source=admitted)[0] == 200
@@ -69,11 +71,11 @@ def test_allow_says_who_is_served(tmp_path: Path, allow: str, admitted: str, ref
         assert text.splitlines() == [
             "Px: 403 Forbidden",
             f"Clients at {refused} may not use this Px.",
-            "Who runs it can admit them with --allow.",
+            "The user who runs Px can admit them with --allow.",
         ]
 
 
-def test_over_ipv6_allow_says_who_is_served(tmp_path: Path) -> None:
+def test_allow_decides_which_clients_px_serves_over_ipv6(tmp_path: Path) -> None:
     with PxProcess(tmp_path, "--noproxy=*", "--listen=::1,127.0.0.1", "--allow=127.0.0.1") as px:
         assert (ask(px)[0], ask(px, "::1")[0]) == (200, 403)
     with PxProcess(tmp_path, "--noproxy=*", "--listen=::1,127.0.0.1", "--allow=::/64") as px:
@@ -81,7 +83,7 @@ def test_over_ipv6_allow_says_who_is_served(tmp_path: Path) -> None:
 
 
 @pytest.mark.shows("--gateway")
-def test_gateway_listens_everywhere_and_warns_who_lets_everybody_in(tmp_path: Path) -> None:
+def test_gateway_listens_everywhere_and_warns_if_it_admits_all_clients(tmp_path: Path) -> None:
     with PxProcess(tmp_path, "--noproxy=*", "--gateway", "--listen=127.0.0.1") as px:
         assert f"Px listens on 0.0.0.0:{px.port}, [::]:{px.port} for everyone who reaches it." in px.output
         assert "px: warning: everyone who reaches this computer can use your login" in px.output
@@ -124,7 +126,7 @@ def test_a_port_in_use_on_one_address_is_in_use_for_all_interfaces(tmp_path: Pat
         assert second.wait() == 5
 
 
-def test_px_knows_itself_at_every_address_of_a_gateway(tmp_path: Path) -> None:
+def test_px_recognizes_itself_at_every_address_of_a_gateway(tmp_path: Path) -> None:
     with PxProcess(tmp_path, "--noproxy=*", "--gateway", "--via=0") as px:
         connection = http.client.HTTPConnection("127.0.0.1", px.port, timeout=10)
         for host in ("127.0.0.1", "127.0.0.77", "[::1]", "localhost", own_address()):
@@ -135,7 +137,7 @@ def test_px_knows_itself_at_every_address_of_a_gateway(tmp_path: Path) -> None:
 
 
 def own_address() -> str:
-    """The address of this computer that others would see; loopback without a network."""
+    """Return the address of this computer that others would see; loopback without a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect(("192.0.2.1", 9))  # sends nothing
@@ -144,10 +146,10 @@ def own_address() -> str:
         return str(sock.getsockname()[0])
 
 
-def test_an_upstream_that_is_px_itself_by_another_address_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_px_refuses_to_start_with_itself_at_another_address_as_upstream(tmp_path: Path) -> None:
     px = PxProcess(tmp_path, "--gateway", "--proxy=127.0.0.66:3128")
     px.port = 3128
-    with pytest.raises(AssertionError, match="where this Px itself listens"), px:
+    with pytest.raises(AssertionError, match="this Px itself listens there"), px:
         pass
     assert px.wait() == 2
 
@@ -157,7 +159,7 @@ FLOOD = 2000
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="descriptors and memory are read from /proc")
-def test_two_thousand_refused_clients_cost_next_to_nothing_and_keep_nobody_waiting(tmp_path: Path) -> None:
+def test_two_thousand_refused_clients_use_few_resources_and_delay_no_other_client(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as upstream,
         PxProcess(tmp_path, f"--proxy=127.0.0.1:{upstream.getsockname()[1]}", "--allow=127.0.0.1") as px,
@@ -171,17 +173,19 @@ def test_two_thousand_refused_clients_cost_next_to_nothing_and_keep_nobody_waiti
         for number, client in enumerate(clients):
             client.settimeout(10)
             with contextlib.suppress(OSError):
-                client.sendall(b"GET http://origin.test/ HTTP/1.1\r\nHost: origin.test\r\n")  # and no more
+                client.sendall(
+                    b"GET http://origin.test/ HTTP/1.1\r\nHost: origin.test\r\n"
+                )  # Px keeps no more than this
             if number % 100 == 0:
                 begun = time.monotonic()
                 assert ask(px)[0] == 200
                 slowest = max(slowest, time.monotonic() - begun)
                 most = max(most, count_descriptors(px))
-        told = sum(is_told(client) for client in clients)
+        told = sum(is_refused(client) for client in clients)
         assert told > FLOOD * 0.9
         assert most - descriptors <= MAX_LINGERING + 5
         assert px.memory_bytes() - memory < 4 * 1024 * 1024
-        assert slowest < 3  # a connection that the full queue of the system drops is tried again after 1 s
+        assert slowest < 3  # the system retries a connection after 1 s if its queue was full
         assert count_threads(px) == 1
         upstream.settimeout(0)
         with pytest.raises(BlockingIOError):
@@ -200,10 +204,10 @@ def begin_connection(px: PxProcess) -> socket.socket:
     return sock
 
 
-def is_told(client: socket.socket) -> bool:
+def is_refused(client: socket.socket) -> bool:
     try:
         return client.recv(1000).startswith(b"HTTP/1.1 403 ")
-    except ConnectionError:  # it came when many others came, and had to make room
+    except ConnectionError:  # Px closed this connection to make room for newer ones
         return False
 
 
@@ -219,7 +223,7 @@ def count_threads(px: PxProcess) -> int:
 
 @contextlib.contextmanager
 def many_descriptors() -> Iterator[None]:
-    """Let this process open enough connections."""
+    """Raise this process's limit of open files."""
     import resource  # noqa: PLC0415 - POSIX only
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

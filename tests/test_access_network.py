@@ -1,4 +1,4 @@
-"""Who may use a Px in a network: computers of their own, IPv4 and IPv6, addresses that come and go."""
+"""Which clients may use a Px in a network: other computers, IPv4 and IPv6, addresses that change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.namespaces import UPSTREAM_NAMES, SmallNetwork, skip_without_namespac
 from tests.px_process import PxProcess
 
 URL = "http://origin.test/"
-#: Where the upstream of the host listens; `UPSTREAM_NAMES` are names of it.
+#: The address of the host's upstream; `UPSTREAM_NAMES` resolve to it.
 UPSTREAM = "127.0.0.80"
 _UPSTREAM_SCRIPT = """
 import http.server, sys
@@ -31,7 +31,7 @@ with http.server.ThreadingHTTPServer((sys.argv[1], 80), Upstream) as server:
     print("ready", flush=True)
     server.serve_forever()
 """
-#: Curl takes no link-local address to come from.
+#: curl accepts no link-local address as its source address.
 _CLIENT_SCRIPT = """
 import socket, sys
 source, at = sys.argv[1:]
@@ -44,13 +44,13 @@ with socket.socket(family, socket.SOCK_STREAM) as client:
     print(client.recv(1000).decode())
 """
 
-#: How soon a change of addresses has to be noticed.
+#: The time in which Px must notice a change of addresses.
 NOTICE_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[SmallNetwork]:
-    """Give the network, with an upstream at port 80 of the host's loopback."""
+    """Yield the network, with an upstream at port 80 of the host's loopback."""
     skip_without_namespaces()
     with SmallNetwork() as network:
         command = [*network.host.prefix, sys.executable, "-c", _UPSTREAM_SCRIPT, UPSTREAM]
@@ -62,8 +62,8 @@ def network() -> Iterator[SmallNetwork]:
 
 
 def ask_from_everywhere(network: SmallNetwork) -> dict[str, int]:
-    """Ask Px from each computer, by IPv4 and IPv6; return the statuses by who asked, 0: no connection."""
-    host, guest, stranger = network.host, network.guest, network.stranger
+    """Ask Px from each computer, by IPv4 and IPv6; return the status for each client, 0: no connection."""
+    host, guest, remote = network.host, network.guest, network.remote
     asked = {
         "loopback": (host, "127.0.0.1", ""),
         "loopback 6": (host, "[::1]", ""),
@@ -71,39 +71,41 @@ def ask_from_everywhere(network: SmallNetwork) -> dict[str, int]:
         "own 6": (host, "[fd17::1]", "2001:db8::1"),
         "guest": (guest, "172.17.0.1", ""),
         "guest 6": (guest, "[fd17::1]", ""),
-        "stranger": (stranger, "203.0.113.1", ""),
-        "stranger 6": (stranger, "[2001:db8::1]", ""),
+        "remote": (remote, "203.0.113.1", ""),
+        "remote 6": (remote, "[2001:db8::1]", ""),
     }
     return {
-        who: namespace.fetch(URL, proxy=f"http://{at}:3128", source=source)[0]
-        for who, (namespace, at, source) in asked.items()
+        client: namespace.fetch(URL, proxy=f"http://{at}:3128", source=source)[0]
+        for client, (namespace, at, source) in asked.items()
     }
 
 
 def statuses(admitted: set[str], else_status: int) -> dict[str, int]:
-    everybody = (
-        f"{who}{version}" for who in ("loopback", "own", "guest", "stranger") for version in ("", " 6")
+    clients = (
+        f"{client}{version}" for client in ("loopback", "own", "guest", "remote") for version in ("", " 6")
     )
-    return {who: 200 if who in admitted else else_status for who in everybody}
+    return {client: 200 if client in admitted else else_status for client in clients}
 
 
-LOOPBACK = {"loopback"}
+LOOPBACK = {"loopback", "loopback 6"}
 HOST = {"loopback", "loopback 6", "own", "own 6"}
-EVERYBODY = HOST | {"guest", "guest 6", "stranger", "stranger 6"}
+ALL_CLIENTS = HOST | {"guest", "guest 6", "remote", "remote 6"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "admitted", "else_status"),
     [
-        # The examples of the founding document, as they are written there.
+        # The examples of Px's specification, word for word.
         ("--proxy=proxyserver.com:80", LOOPBACK, 0),
         ("--proxy=proxyserver.com:80 --hostonly", HOST, 403),
         ("--proxy=proxyserver:80 --hostonly --gateway --allow=172.*.*.*", HOST | {"guest"}, 403),
-        ("--proxy=proxyserver.com:80 --gateway", EVERYBODY, 403),
-        # And what they leave open.
+        ("--proxy=proxyserver.com:80 --gateway", ALL_CLIENTS, 403),
+        # Cases that the examples leave open.
+        ("--proxy=proxyserver.com:80 --listen=127.0.0.1", {"loopback"}, 0),
+        ("--proxy=proxyserver.com:80 --allow=127.0.0.1", {"loopback"}, 0),
         ("--proxy=proxyserver:80 --gateway --allow=172.17.0.1/16,fd17::/64", {"guest", "guest 6"}, 403),
         ("--proxy=proxyserver:80 --hostonly --allow=172.*.*.*", HOST, 403),
-        ("--proxy=proxyserver:80 --hostonly --gateway --allow=203.0.113.7", HOST | {"stranger"}, 403),
+        ("--proxy=proxyserver:80 --hostonly --gateway --allow=203.0.113.7", HOST | {"remote"}, 403),
         ("--proxy=proxyserver:80 --listen=172.17.0.1,fd17::1", {"own", "own 6", "guest", "guest 6"}, 0),
         ("--proxy=proxyserver:80 --listen=127.0.0.1 --gateway --allow=fd17::5", {"guest 6"}, 403),
     ],
@@ -116,7 +118,7 @@ def test_each_computer_of_a_network_is_served_or_refused(
         assert ask_from_everywhere(network) == statuses(admitted, else_status)
 
 
-def test_who_is_admitted_reaches_the_upstream_and_who_is_not_reads_why(
+def test_an_admitted_client_reaches_the_upstream_and_a_refused_one_gets_the_reason(
     network: SmallNetwork, tmp_path: Path
 ) -> None:
     assert "proxyserver" in UPSTREAM_NAMES
@@ -133,11 +135,51 @@ def test_who_is_admitted_reaches_the_upstream_and_who_is_not_reads_why(
         )
 
 
+#: Targets on the computer of a client or on its link, where the metadata service of a cloud has secrets.
+LOCAL_TARGETS = (
+    UPSTREAM,
+    "127.0.0.1:81",
+    "localhost",
+    "db.localhost:5432",
+    "[::1]:8080",
+    "169.254.169.254",
+    "[fe80::1]",
+)
+
+
+def name_upstream(directory: Path, how: str) -> tuple[list[str], dict[str, str]]:
+    """Return the options and variables from which Px discovers its upstream."""
+    if how == "environment":
+        return [], {"http_proxy": "http://proxyserver:80"}
+    script = directory / "proxy.pac"
+    script.write_text("function FindProxyForURL() { return 'PROXY proxyserver:80' }")
+    return [f"--pac={script}"], {}
+
+
+@pytest.mark.parametrize("how", ["environment", "script"])
+@pytest.mark.parametrize("access", ["--gateway", "--listen=172.17.0.1,127.0.0.1", "--hostonly --gateway"])
+def test_another_computer_cannot_reach_local_targets_of_the_computer_of_px(
+    network: SmallNetwork, tmp_path: Path, how: str, access: str
+) -> None:
+    options, variables = name_upstream(tmp_path, how)
+    with PxProcess(
+        tmp_path, *options, *access.split(), environment=variables, within=network.host.prefix
+    ) as px:
+        for target in LOCAL_TARGETS:
+            url = f"http://{target}/secret"
+            answer = network.guest.fetch(url, proxy="http://172.17.0.1:3128")
+            assert answer == (200, f"upstream saw {url}"), px.output
+        url, direct = f"http://{UPSTREAM}/secret", (200, "upstream saw /secret")  # in origin form
+        assert network.host.fetch(url, proxy="http://127.0.0.1:3128") == direct
+        by_own_address = network.host.fetch(url, proxy="http://172.17.0.1:3128", source="172.17.0.1")
+        assert by_own_address == (direct if "--hostonly" in access else (200, f"upstream saw {url}"))
+
+
 @pytest.mark.parametrize(
     ("address", "width", "at"),
     [("172.17.0.99", "16", "172.17.0.1"), ("fd17::99", "64", "[fd17::1]")],
 )
-def test_own_addresses_are_followed_while_px_runs(
+def test_a_running_px_follows_changes_of_its_own_addresses(
     network: SmallNetwork, tmp_path: Path, address: str, width: str, at: str
 ) -> None:
     host, guest, proxy = network.host, network.guest, f"http://{at}:3128"
@@ -162,20 +204,20 @@ def test_own_addresses_are_followed_while_px_runs(
 
 
 def wait_for(ask: Callable[[], int], status: int) -> None:
-    """Ask until the answer has this status, for as long as a change may take to be noticed."""
+    """Ask until the answer has this status, for at most `NOTICE_SECONDS`."""
     changed = time.monotonic()
     while (seen := ask()) != status:
         assert time.monotonic() - changed < NOTICE_SECONDS, seen
 
 
-def test_a_link_local_address_counts_on_its_own_link_only(network: SmallNetwork, tmp_path: Path) -> None:
+def test_a_link_local_address_is_own_only_on_its_own_link(network: SmallNetwork, tmp_path: Path) -> None:
     host, guest = network.host, network.guest
-    host.add_address("fe80::77/64", "stranger")
-    guest.add_address("fe80::77/64", "host")  # the same one on another link: somebody else's
+    host.add_address("fe80::77/64", "remote")
+    guest.add_address("fe80::77/64", "host")  # the same address on another link belongs to another computer
     host.add_address("fe80::1/64", "guest")
     try:
         with PxProcess(tmp_path, "--proxy=proxyserver:80", "--hostonly", within=host.prefix):
-            own = ("fe80::77%stranger", "fe80::77%stranger")
+            own = ("fe80::77%remote", "fe80::77%remote")
             assert host.run(sys.executable, "-c", _CLIENT_SCRIPT, *own).startswith("HTTP/1.1 400 ")
             foreign = ("fe80::77%host", "fe80::1%host")
             assert guest.run(sys.executable, "-c", _CLIENT_SCRIPT, *foreign).startswith("HTTP/1.1 403 ")
@@ -183,7 +225,7 @@ def test_a_link_local_address_counts_on_its_own_link_only(network: SmallNetwork,
         guest.remove_address("fe80::77/64", "host")
 
 
-def test_px_is_itself_at_each_address_of_the_host(network: SmallNetwork, tmp_path: Path) -> None:
+def test_px_recognizes_itself_at_each_address_of_the_host(network: SmallNetwork, tmp_path: Path) -> None:
     with PxProcess(tmp_path, "--noproxy=*", "--gateway", "--via=0", within=network.host.prefix):
         for own in ("172.17.0.1", "203.0.113.1", "[fd17::1]", "[2001:db8::1]", "127.0.0.1"):
             status, text = network.guest.fetch(f"http://{own}:3128/", proxy="http://172.17.0.1:3128")
@@ -191,7 +233,7 @@ def test_px_is_itself_at_each_address_of_the_host(network: SmallNetwork, tmp_pat
         assert network.guest.fetch("http://172.17.0.5:3128/", proxy="http://172.17.0.1:3128")[0] == 502
 
 
-def test_without_ipv6_a_gateway_is_one_of_ipv4(network: SmallNetwork, tmp_path: Path) -> None:
+def test_a_gateway_without_ipv6_listens_on_ipv4(network: SmallNetwork, tmp_path: Path) -> None:
     off = "echo {0} >/proc/sys/net/ipv6/conf/all/disable_ipv6"
     network.guest.run("sh", "-c", off.format(1))
     try:

@@ -1,4 +1,4 @@
-"""The binaries: a directory that needs no Python, built by PyInstaller and tried as a user would."""
+"""The binary: a directory that needs no Python, built by PyInstaller and run as a user would run it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from px import __version__
+from px.system.process.child_command import PAC_ARGUMENT
 from tests.corpnet.network import CorporateNetwork
 from tests.e2e import exchanges
 from tests.e2e.http_client import Client
@@ -27,7 +29,7 @@ pytest.importorskip("PyInstaller", reason="the binary is built by the Python of 
 
 @pytest.fixture(scope="module")
 def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the directory; return the program px in it."""
+    """Build the directory; return the path of its program px."""
     directory = tmp_path_factory.mktemp("binary")
     places = [f"--distpath={directory / 'dist'}", f"--workpath={directory / 'build'}"]
     build = [sys.executable, "-m", "PyInstaller", "-y", "--log-level=ERROR", *places]
@@ -60,7 +62,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def _run(binary: Path, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run it where there is nothing of Python's, nor of this project's."""
+    """Run the binary in an environment without Python and without this project."""
     environment = {
         "HOME": str(directory),
         "PATH": "/usr/bin:/bin",
@@ -78,25 +80,25 @@ def _run(binary: Path, directory: Path, *arguments: str) -> subprocess.Completed
     )
 
 
-def test_it_says_its_version(binary: Path, tmp_path: Path) -> None:
+def test_the_binary_prints_its_version(binary: Path, tmp_path: Path) -> None:
     done = _run(binary, tmp_path, "--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"px {__version__}\n", "")
 
 
-def test_its_demo_logs_in(binary: Path, tmp_path: Path) -> None:
+def test_the_demo_of_the_binary_logs_in(binary: Path, tmp_path: Path) -> None:
     done = _run(binary, tmp_path, "--demo")
     assert done.returncode == 0, done.stderr
     assert "let in as DEMO\\alice" in done.stdout
 
 
-def test_a_mistake_is_one_line(binary: Path, tmp_path: Path) -> None:
+def test_the_binary_reports_a_wrong_option_in_one_line(binary: Path, tmp_path: Path) -> None:
     done = _run(binary, tmp_path, "--prot=1")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("px: --prot: unknown option")
 
 
 @pytest.mark.parametrize("name", ["ntlm", "kerberos-ad-ticket", "ntlm-tls", "digest"])
-def test_it_logs_in_at_a_real_upstream(
+def test_the_binary_logs_in_at_a_real_upstream(
     corporate_network: CorporateNetwork, running, tmp_path: Path, name: str
 ) -> None:
     login, network = LOGINS[name], corporate_network
@@ -109,7 +111,7 @@ def test_it_logs_in_at_a_real_upstream(
         exchanges.CONNECT_TLS.run(client, network)
 
 
-def test_its_workers_are_the_binary_itself(running, origin_url: str) -> None:
+def test_the_workers_run_the_binary_itself(running, origin_url: str) -> None:
     with running("--noproxy=*", "--workers=2") as px:
         children = Path(f"/proc/{px.pid}/task/{px.pid}/children").read_text().split()
         programs = {Path(f"/proc/{child}/exe").readlink() for child in children}
@@ -119,7 +121,18 @@ def test_its_workers_are_the_binary_itself(running, origin_url: str) -> None:
                 assert client.get(origin_url).status == 200
 
 
-def test_without_foreground_it_gives_the_prompt_back_and_can_be_quit(
+def test_a_pac_script_runs_in_a_process_of_the_binary(running, tmp_path: Path, origin_url: str) -> None:
+    script = tmp_path / "proxy.pac"
+    script.write_text("function FindProxyForURL(url, host) { return host == 'no.test' ? 5 : 'DIRECT' }")
+    with running(f"--pac={script}") as px, Client(px.port) as client:
+        # Px ignores the script for loopback, and a target fails if the script's answer is unusable.
+        assert client.get("http://no.test/").status == 502
+        (child,) = (each for each in psutil.Process(px.pid).children() if PAC_ARGUMENT in each.cmdline())
+        assert child.exe() == psutil.Process(px.pid).exe()
+        assert client.get(origin_url).status == 200
+
+
+def test_without_foreground_the_binary_runs_in_the_background_and_can_be_quit(
     binary: Path, tmp_path: Path, origin_url: str
 ) -> None:
     port = PxProcess(tmp_path).port

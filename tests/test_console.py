@@ -1,4 +1,4 @@
-"""Px at a console of Windows, as a program of the console and as one without (``pythonw``, ``pxw``)."""
+"""Px at a Windows console: the console program ``px``, and ``pxw``, which has no console of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from tests.px_process import STOP_SECONDS, PxProcess
 from tests.windows import PYTHONW, running_apart
 
-pytest.importorskip("winreg", reason="consoles of that kind are Windows'")
+pytest.importorskip("winreg", reason="needs a Windows console")
 assert sys.platform == "win32"
 
 _SECONDS = 20.0
@@ -24,7 +24,7 @@ _WAYS = [pytest.param("start", sys.executable, id="px"), pytest.param("start_apa
 
 
 class Console:
-    """A console, and Px that was started at it; see console_session.py.
+    """A console and a Px started at it; see console_session.py.
 
     Attributes:
         pid: Process id of Px.
@@ -35,7 +35,7 @@ class Console:
         self.pid = 0
 
     def do(self, *words: object) -> Any:
-        """Return the answer."""
+        """Send a command to console_session.py and return its answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{json.dumps(words)}\n")
@@ -43,25 +43,25 @@ class Console:
         return json.loads(self._process.stdout.readline())
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
-        """Fail, and tell what the console shows, if it takes too long."""
+        """Wait for a condition; after too long fail with the text of the console."""
         deadline = time.monotonic() + _SECONDS
         while not is_so():
             assert time.monotonic() < deadline, f"the console shows {self.text!r}"
             time.sleep(0.05)
 
     def wait_for_text(self, text: str) -> None:
-        """Return as soon as the console shows that."""
+        """Wait until the console shows this text."""
         self.wait_until(lambda: text in self.text)
 
     @property
     def text(self) -> str:
-        """What it shows."""
+        """The text that the console shows."""
         return str(self.do("text"))
 
 
 @contextmanager
 def px_at_a_console(px: PxProcess, way: str, python: str, *arguments: str) -> Iterator[Console]:
-    """Start Px at a console of its own."""
+    """Start Px at a new console."""
     session = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("console_session.py"))],
         cwd=px.directory,
@@ -83,24 +83,24 @@ def px_at_a_console(px: PxProcess, way: str, python: str, *arguments: str) -> It
 
 @pytest.mark.parametrize(("way", "python"), _WAYS)
 @pytest.mark.shows("--foreground")
-def test_in_the_foreground_it_shares_the_console_and_ends_by_ctrl_c(
+def test_px_in_the_foreground_shares_the_console_and_ends_by_ctrl_c(
     tmp_path: Path, way: str, python: str
 ) -> None:
     px = PxProcess(tmp_path)
     with px_at_a_console(px, way, python, "--foreground") as console:
         console.wait_for_text("Ctrl-C ends it.")
-        assert console.text.startswith(f"Px listens on 127.0.0.1:{px.port} ")
+        assert console.text.startswith(f"Px listens on 127.0.0.1:{px.port}")
         assert console.pid in console.do("members")
         console.do("press_ctrl_c")
         assert console.do("wait", STOP_SECONDS) == 0
         assert px.command("--status").returncode == 3
 
 
-def test_without_a_window_it_tells_the_console_where_it_runs_and_lets_go_of_it(tmp_path: Path) -> None:
+def test_pxw_tells_the_console_where_it_runs_and_then_leaves_the_console(tmp_path: Path) -> None:
     px = PxProcess(tmp_path)
     with px_at_a_console(px, "start_apart", PYTHONW, "--workers=1") as console:
-        console.wait_for_text("px --quit ends it.")
-        runs = f"Px runs in the background, pid {console.pid}, and listens on 127.0.0.1:{px.port} "
+        console.wait_for_text(f"px --quit --port={px.port} ends it.")
+        runs = f"Px runs in the background, pid {console.pid}, and listens on 127.0.0.1:{px.port}"
         assert console.text.startswith(runs)
         console.wait_until(lambda: console.pid not in console.do("members"))
         console.do("press_ctrl_c")
@@ -111,13 +111,13 @@ def test_without_a_window_it_tells_the_console_where_it_runs_and_lets_go_of_it(t
 
 
 @pytest.mark.parametrize(("way", "python"), _WAYS)
-def test_a_failure_is_told_at_the_console(tmp_path: Path, way: str, python: str) -> None:
+def test_px_reports_a_failure_at_the_console(tmp_path: Path, way: str, python: str) -> None:
     with px_at_a_console(PxProcess(tmp_path), way, python, "--idle=soon") as console:
         console.wait_for_text("px: --idle=soon")
         assert console.do("wait", STOP_SECONDS) == 2
 
 
-def test_without_a_console_anywhere_it_runs_all_the_same(tmp_path: Path) -> None:
+def test_pxw_also_runs_without_any_console(tmp_path: Path) -> None:
     px = PxProcess(tmp_path)
     command = [PYTHONW, "-m", "px", f"--port={px.port}", "--noproxy=*", "--workers=1"]
     with running_apart(px, command) as process:

@@ -1,4 +1,4 @@
-"""The corporate network that the end-to-end tests stand on."""
+"""The corporate network that the end-to-end tests use."""
 
 from __future__ import annotations
 

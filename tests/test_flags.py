@@ -1,4 +1,4 @@
-"""Flags at a running Px: what each does for the programs that use it."""
+"""The flags of a running Px: the effect of each on the programs that use Px."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.running_px import running_px
+from tests.proxy.running_px import running_px
 from tests.px_process import PxProcess
 from tests.scripted_upstream import until
 from tests.small_origin import get, running_origin
@@ -70,7 +70,7 @@ def test_origins_see_the_given_user_agent(tmp_path: Path) -> None:
 
 
 @pytest.mark.shows("--config")
-def test_the_file_named_by_config_is_used_and_the_one_beside_is_not(tmp_path: Path) -> None:
+def test_px_uses_the_file_that_config_names_and_ignores_the_one_beside_it(tmp_path: Path) -> None:
     (tmp_path / "px.ini").write_text("[proxy]\nuseragent = other\n")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "my.ini").write_text("[proxy]\nnoproxy = *\nuseragent = mine\n")
@@ -81,7 +81,7 @@ def test_the_file_named_by_config_is_used_and_the_one_beside_is_not(tmp_path: Pa
 
 
 @pytest.mark.shows("--threads")
-async def test_threads_bounds_the_name_look_ups_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_threads_limits_concurrent_name_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
     release = threading.Event()
 
@@ -91,10 +91,10 @@ async def test_threads_bounds_the_name_look_ups_at_once(monkeypatch: pytest.Monk
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
     async with running_px(noproxy="*", threads=6, socktimeout=_SECONDS) as px:
-        monkeypatch.setattr("px.net.resolver.socket.getaddrinfo", look_up)
+        monkeypatch.setattr("px.upstream.connections.resolver.socket.getaddrinfo", look_up)
         asking = [asyncio.create_task(px.get(b"http://%d.example/" % number)) for number in range(9)]
         await until(lambda: "under_way=9" in repr(px.px._resolver) and len(started) >= 3)
-        assert len(started) == 3  # 6 but for the 2 that are kept for logins, and the one for PAC scripts
+        assert len(started) == 3  # of 6 threads, 2 are reserved for logins and 1 for PAC scripts
         release.set()
         heads = [head for head, _ in await asyncio.gather(*asking)]
         assert len(started) == 9

@@ -1,8 +1,10 @@
-"""The arrows of ARCHITECTURE.md: who may import whom."""
+"""Which package may import which: the arrows of ARCHITECTURE.md."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,61 +13,74 @@ import px
 
 PACKAGE_DIR = Path(px.__file__).parent
 
-#: What is below px, by its place in the house. A module may import its own room and those in its set.
-SETTINGS = {
-    "actions",
-    "config",
-    "config_files",
-    "config_sources",
-    "help_text",
-    "ini_text",
-    "log",
-    "option",
-    "option_values",
-    "options",
-    "options_text",
+CORE = {
+    "core",
+    "core.auth",
+    "core.client_login",
+    "core.http",
+    "core.login",
+    "core.rules",
+    "core.socks",
+    "core.trace",
 }
-OUTER_ROOMS = {"admin", "net", "routing", "system"}
-MAY_IMPORT = {
-    "core": set(),
-    **{room: {"core"} for room in OUTER_ROOMS},
-    **{name: {"core"} | SETTINGS for name in SETTINGS},
-    "log": {"core", "system"},  # for the state directory
-    "access_log": {"core", "log", "system"},
-    "config_writer": {"core", "system"} | SETTINGS,
-    "stored_passwords": {"core"} | SETTINGS,
-    "secret_entry": {"core"},
-    "tool_settings": {"core"} | SETTINGS,
-    "upstream_hops": {"core", "net", "system"} | SETTINGS,
-    "way_finding": {"core"} | OUTER_ROOMS | SETTINGS,
-    "app": {"access_log", "core", "upstream_hops", "way_finding"} | OUTER_ROOMS | SETTINGS,
-    "workers": {"access_log", "app", "core", "stored_passwords", "way_finding"} | OUTER_ROOMS | SETTINGS,
-    "background": {"system"},
-    "steering": {"core"} | OUTER_ROOMS,
-    "demo": {"app", "core", "demo_upstream"} | OUTER_ROOMS | SETTINGS,
-    "demo_upstream": {"core"},
-    "explain": {"core", "way_finding"} | OUTER_ROOMS | SETTINGS,
-    "doctor": {"app", "core"} | OUTER_ROOMS | SETTINGS,
-    # The verbs of the command line.
-    "cli": {
-        "config_writer",
-        "demo",
-        "doctor",
-        "explain",
-        "secret_entry",
-        "steering",
-        "stored_passwords",
-        "tool_settings",
-        "way_finding",
+#: Each package below px ("" is px itself), and the packages that its modules may import besides their own.
+MAY_IMPORT: Mapping[str, set[str]] = {
+    "": {"cli"},
+    "cli": {"", "app", "checks", "cli.demo", "cli.env", "config", "io", "logs", "processes"}
+    | {"routing", "routing.pac"}
+    | {"system.autostart", "system.login", "system.process", "system.state", "upstream.connections"}
+    | {"core", "core.auth", "core.http", "core.rules"},
+    "cli.env": {"config", "core", "core.http", "core.rules", "processes"},
+    "cli.demo": {"app", "config", "core", "core.auth", "core.http", "core.rules", "io", "system.state"},
+    "checks": {
+        "",
+        "app",
+        "config",
+        "core",
+        "core.auth",
+        "core.http",
+        "core.login",
+        "core.rules",
+        "io",
+        "logs",
     }
-    | {"background", "core", "workers"}
-    | OUTER_ROOMS
-    | SETTINGS,
-    "__main__": {"cli"},
-    "__init__": set(),
+    | {"routing", "system.login", "system.process", "system.proxy_settings", "system.state"}
+    | {"upstream.connections"},
+    "processes": {"", "app", "config", "core", "core.http", "io", "logs"}
+    | {"system.login", "system.process", "system.state"},
+    "app": {"config", "core", "core.auth", "core.client_login", "core.http", "core.login", "core.rules"}
+    | {"core.socks", "downstream", "downstream.tunnels", "io", "logs", "routing", "routing.pac"}
+    | {"upstream", "upstream.connections"}
+    | {"system.client_login", "system.login", "system.network_change", "system.process"}
+    | {"system.proxy_settings", "system.state"},
+    "config": {"core", "core.auth", "core.rules", "system.state"},
+    "logs": {"", "core", "core.trace", "system.state"},
+    "downstream": {"io", "upstream", "upstream.connections"} | CORE - {"core.rules", "core.socks"},
+    "downstream.tunnels": {"core", "core.http", "core.socks", "downstream", "io", "upstream"},
+    "upstream": {"io", "upstream.connections"} | CORE - {"core.client_login"},
+    "upstream.connections": {"core", "core.http", "core.login", "core.rules", "core.socks", "io"},
+    "routing": {"core", "core.http", "core.rules", "routing.pac"},
+    "routing.pac": {"core", "core.rules"},
+    "system": set(),
+    "system.autostart": {"", "core", "system.process", "system.state"},
+    "system.client_login": {"core", "core.auth", "core.client_login", "io", "system.login"},
+    "system.login": {"core", "core.auth", "core.login", "io"},
+    "system.network_change": {"core"},
+    "system.process": {"core"},
+    "system.proxy_settings": {"core", "core.rules", "system.process"},
+    "system.state": {"core", "core.login", "io"},
+    "io": {"core"},
+    "core": set(),
+    "core.auth": {"core", "core.http"},
+    "core.client_login": {"core", "core.auth", "core.http"},
+    "core.http": {"core"},
+    "core.login": {"core", "core.auth"},
+    "core.rules": {"core", "core.http"},
+    "core.socks": {"core", "core.auth", "core.http", "core.login", "core.rules"},
+    "core.trace": {"core", "core.auth", "core.http", "core.login", "core.rules"},
 }
 
-#: The core takes time, randomness and bytes as arguments.
+#: The core gets time, randomness and bytes as arguments.
 BANNED_IN_CORE = {
     "asyncio",
     "os",
@@ -78,59 +93,113 @@ BANNED_IN_CORE = {
     "threading",
     "time",
 }
-
-MODULES = sorted(PACKAGE_DIR.rglob("*.py"))
-
-
-def room_of(path: Path) -> str:
-    """Return the sub-package a file is in, or its own name where it stands directly in px."""
-    first = path.relative_to(PACKAGE_DIR).parts[0]
-    return first.removesuffix(".py")
+#: A package with more modules needs subpackages; one with a single module is not worth a package.
+FEWEST_MODULES, MOST_MODULES = 2, 17
 
 
-def imported_modules(path: Path) -> set[str]:
-    """Return every module a file imports, at whatever depth of its code, by full name."""
-    names: set[str] = set()
-    package = ("px", *path.relative_to(PACKAGE_DIR).parent.parts)
+def files_by_module(package_dir: Path) -> dict[str, Path]:
+    """Return the file of each module below px, by its name; that of a package is its ``__init__.py``."""
+    return {
+        ".".join(path.relative_to(package_dir).with_suffix("").parts)
+        .removesuffix("__init__")
+        .rstrip("."): path
+        for path in sorted(package_dir.rglob("*.py"))
+    }
+
+
+MODULES = files_by_module(PACKAGE_DIR)
+
+
+def package_of(module: str, path: Path) -> str:
+    """Return the package that a module is in; a package is in itself."""
+    return module if path.name == "__init__.py" else module.rpartition(".")[0]
+
+
+def imported_names(module: str, path: Path) -> Iterator[str]:
+    """Yield the full name of everything that a file imports, including imports for types and in functions."""
+    package = ["px", *filter(None, package_of(module, path).split("."))]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            names |= {f"{module}.{alias.name}" for alias in node.names}
-    return names
+            base = package[: len(package) - node.level + 1] if node.level else []
+            parts = [*base, *([node.module] if node.module else [])]
+            yield from (".".join([*parts, alias.name]) for alias in node.names)
 
 
-def rooms_imported(path: Path) -> set[str]:
-    parts = [name.split(".") for name in imported_modules(path)]
-    return {name[1] for name in parts if name[0] == "px" and len(name) > 1} - {"__version__"}
+def imported_modules(module: str, modules: Mapping[str, Path]) -> set[str]:
+    """Return the modules below px that a module imports."""
+    found = set()
+    for name in imported_names(module, modules[module]):
+        first, _, inner = name.partition(".")
+        while first == "px" and inner not in modules:
+            inner = inner.rpartition(".")[0]
+        if first == "px":
+            found.add(inner)
+    return found - {module}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE_DIR)))
-def test_a_module_imports_only_the_rooms_below_it(path):
-    room = room_of(path)
-    assert room in MAY_IMPORT, f"{path} stands in no known room: give it a place in MAY_IMPORT"
-    assert rooms_imported(path) - {room} <= MAY_IMPORT[room]
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_package_may_import(module: str) -> None:
+    package = package_of(module, MODULES[module])
+    assert package in MAY_IMPORT, f"px.{package} is no known package: give it a place in MAY_IMPORT"
+    imported = {package_of(each, MODULES[each]) for each in imported_modules(module, MODULES)}
+    assert imported - {package} <= MAY_IMPORT[package]
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE_DIR / "core").rglob("*.py")), ids=lambda path: path.stem)
-def test_the_core_does_no_io_and_knows_no_clock(path):
-    assert not {name.split(".")[0] for name in imported_modules(path)} & BANNED_IN_CORE
+def test_every_package_in_the_rules_exists() -> None:
+    packages = {package_of(module, path) for module, path in MODULES.items()}
+    assert packages == set(MAY_IMPORT)
 
 
-def test_only_the_command_line_ends_the_process():
+def test_no_two_modules_import_each_other() -> None:
+    order = TopologicalSorter({module: imported_modules(module, MODULES) for module in MODULES})
+    try:
+        order.prepare()
+    except CycleError as error:
+        pytest.fail(f"a cycle of imports: {error.args[1]}")
+
+
+def test_no_two_packages_may_import_each_other() -> None:
+    """px itself is an exception: it has the version and starts the command line."""
+    allowed = {package: rooms - {""} for package, rooms in MAY_IMPORT.items() if package}
+    TopologicalSorter(allowed).prepare()
+
+
+def test_no_package_is_too_large_or_too_small() -> None:
+    sizes: dict[str, int] = {}
+    for module, path in MODULES.items():
+        if path.name != "__init__.py":
+            package = package_of(module, path)
+            sizes[package] = sizes.get(package, 0) + 1
+    del sizes[""]  # __main__
+    assert not {name: n for name, n in sizes.items() if not FEWEST_MODULES <= n <= MOST_MODULES}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.partition(".")[0] == "core"])
+def test_the_core_imports_no_io_and_no_clock(module: str) -> None:
+    names = imported_names(module, MODULES[module])
+    assert not {name.split(".")[0] for name in names} & BANNED_IN_CORE
+
+
+def test_only_the_command_line_ends_the_process() -> None:
     enders = {"sys.exit", "os._exit", "exit", "quit"}
-    for path in MODULES:
+    for module, path in MODULES.items():
         calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
-        if path.name != "cli.py":
+        if module != "cli.main":
             assert not enders & {ast.unparse(call.func) for call in calls}, path
 
 
-def test_the_checker_sees_imports_inside_functions_and_relative_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.test_import_rules.PACKAGE_DIR", tmp_path)
-    module = tmp_path / "net" / "module.py"
-    module.parent.mkdir()
-    module.write_text("from ..app import run\nfrom . import pool\ndef f():\n    import px.cli as c\n")
-    assert imported_modules(module) == {"px.app.run", "px.net.pool", "px.cli"}
-    assert rooms_imported(module) == {"app", "net", "cli"}
+def test_the_checker_finds_imports_in_functions_relative_imports_and_imports_for_types(
+    tmp_path: Path,
+) -> None:
+    for name in ("__init__", "app", "cli", "io/__init__", "io/pool", "io/module", "io/types"):
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (tmp_path / "io/module.py").write_text(
+        "from typing import TYPE_CHECKING\nfrom ..app import run\nfrom . import pool\n"
+        "if TYPE_CHECKING:\n    from px.io.types import T\ndef f():\n    import px.cli as c\n"
+    )
+    modules = files_by_module(tmp_path)
+    assert imported_modules("io.module", modules) == {"app", "io.pool", "io.types", "cli"}

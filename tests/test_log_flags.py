@@ -1,4 +1,4 @@
-"""The flags about logs, given to a Px that runs: which files there are then, and what is on the terminal."""
+"""The logging flags of a running Px: the files that it writes, and its output on the terminal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 from tests.px_process import PxProcess
 
-#: A file for each process of a Px.
+#: The names of the files, one for each process of a Px.
 FIXED = r"debug-\d+-[a-z]+(-\d)?\.log"
 UNIQUE = r"debug-\d+-[a-z]+(-\d)?-\d{8}-\d{6}-\d+\.log"
 HEADING = r"px: Px [\d.]+, Python \S+ on \w+, process \w+"
 
 
 def run(directory: Path, *flags: str) -> tuple[list[Path], str]:
-    """Start and end a Px; return the logs that it leaves and what it prints."""
+    """Start and end a Px; return its log files and its output."""
     with PxProcess(directory, "--noproxy=*", *flags) as px:
         pass
     return sorted(directory.rglob("debug-*.log")), px.output
@@ -45,7 +45,7 @@ def run(directory: Path, *flags: str) -> tuple[list[Path], str]:
     ids=lambda value: " ".join(value) or "none" if isinstance(value, list) else "",
 )
 @pytest.mark.shows("--debug", "--uniqlog", "--verbose", "--log")
-def test_each_combination_logs_where_it_says(
+def test_each_combination_of_flags_logs_to_its_places(
     tmp_path: Path, flags: list[str], name: str, is_on_terminal: bool
 ) -> None:
     logs, output = run(tmp_path, *flags)
@@ -70,14 +70,14 @@ def test_px_ini_sets_the_log_and_flags_override_it(tmp_path: Path) -> None:
     assert run(tmp_path, "--log=0")[0] == logs
 
 
-def test_two_px_in_one_directory_have_a_log_each(tmp_path: Path) -> None:
+def test_two_px_in_one_directory_write_to_separate_logs(tmp_path: Path) -> None:
     flags = ("--noproxy=*", "--debug")
     with PxProcess(tmp_path, *flags) as first, PxProcess(tmp_path, *flags) as second:
         ports = {path.name.split("-")[1] for path in tmp_path.glob("debug-*.log")}
         assert ports == {str(first.port), str(second.port)}
 
 
-def test_a_log_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path) -> None:
     px = PxProcess(tmp_path, "--noproxy=*", "--debug")
     (tmp_path / f"debug-{px.port}-main.log").mkdir()
     with (

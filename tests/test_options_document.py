@@ -1,4 +1,4 @@
-"""docs/options.md: current, and every flag of the founding document has a test that shows it."""
+"""docs/options.md: current, and every flag of Px's specification has a test that shows it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from px.actions import ACTIONS
-from px.options import OPTIONS
-from scripts.shown_flags import FOUNDING_FLAGS, NOT_SHOWN, ROOT, find_shown_flags
+from px.config.actions import ACTIONS
+from px.config.options import OPTIONS
+from scripts.shown_flags import NOT_SHOWN, ROOT, SPECIFIED_FLAGS, find_shown_flags
 from scripts.write_options_md import format_options_md
 
 
@@ -24,8 +24,8 @@ def test_the_document_is_current():
     assert not re.search(r"\| None|Option\(", written)
 
 
-def test_every_founding_flag_is_shown_by_a_test_or_excused(shown):
-    assert set(FOUNDING_FLAGS) == shown.keys() & set(FOUNDING_FLAGS) | NOT_SHOWN.keys()
+def test_every_specified_flag_is_shown_by_a_test_or_excused(shown):
+    assert set(SPECIFIED_FLAGS) == shown.keys() & set(SPECIFIED_FLAGS) | NOT_SHOWN.keys()
 
 
 def test_no_flag_is_both_shown_and_excused(shown):
@@ -38,7 +38,7 @@ def test_only_flags_that_exist_are_shown(shown):
     assert shown.keys() <= flags
 
 
-def test_every_test_that_the_document_names_is_there():
+def test_every_test_that_the_document_names_exists():
     for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", format_options_md()):
         assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
 

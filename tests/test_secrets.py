@@ -1,4 +1,4 @@
-"""Secrets in errors, crashes, and what an object shows of itself."""
+"""Secrets do not appear in errors, crash logs or the `repr` of an object."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from urllib.parse import quote
 
 import pytest
 
-from px.core.md4 import nt_hash
+from px.core.auth.md4 import nt_hash
+from tests.free_ports import free_port
 from tests.leaks import check_files, check_text, forms_of
 from tests.px_process import run_action
 
-#: With what has to be escaped somewhere.
+#: A password with characters that URLs, shells or JSON must escape.
 PASSWORD = "Wr0ng ü'\"\\%5c-7d"
 
 
@@ -40,20 +41,21 @@ def test_a_mistake_in_the_configuration_shows_no_secret(tmp_path, ini, dotenv, e
     check_text("the output", done.stdout + done.stderr, forms)
 
 
-#: Px, with a fault that shows all it has.
+#: A Px whose crash shows all its values.
 _CRASHING = """
 import sys
-from px import app, cli
+from px.app import px as px_module
+from px.cli import main as main_module
 
-class Px(app.Px):
+class Px(px_module.Px):
     async def serve(self):
         sources = [hop.login.source for hop in self._hops.values()]
         settings = self._settings
         raise RuntimeError(f"{settings} {settings!r} {settings.proxy} {vars(self)} {sources} "
                            f"{sources[0].password_credentials}")
 
-app.Px = Px
-sys.exit(cli.run_command(sys.argv[1:]))
+px_module.Px = Px
+sys.exit(main_module.run_command(sys.argv[1:]))
 """
 
 
@@ -71,6 +73,7 @@ def test_a_crash_shows_no_secret(tmp_path):
         "--verbose",
         "--debug",
         "--workers=1",
+        f"--port={free_port()}",
         environment=environment,
         program=program,
     )
@@ -81,7 +84,7 @@ def test_a_crash_shows_no_secret(tmp_path):
     assert any(name.endswith("-main.log") for name in names)
 
 
-def test_the_check_finds_what_it_looks_for(tmp_path):
+def test_the_check_finds_each_form_of_a_secret(tmp_path):
     forms = forms_of(PASSWORD, "alice")
     for text in (*forms.values(), nt_hash(PASSWORD).hex().upper(), "NTLM TlRMTVNTUAADAAAA"):
         with pytest.raises(AssertionError, match=" in somewhere"):

@@ -1,4 +1,4 @@
-"""How ``make test`` runs its stages side by side, tried with a Makefile of this test."""
+"""``make test`` runs its stages in parallel; shown with a small Makefile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no make there")
 
-#: `a` and `b` end only if they run at once: each waits for what the other one makes.
+#: `a` and `b` end only if they run in parallel: each waits for a file that the other creates.
 MAKEFILE = """
 a:
 	touch a.made; until [ -e b.made ]; do sleep 0.05; done; echo "a before"; echo "1 passed in 0.10s"
@@ -35,7 +35,7 @@ def run_stages(directory: Path, *targets: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_stages_run_at_once_and_each_output_is_whole(tmp_path: Path) -> None:
+def test_stages_run_in_parallel_and_their_outputs_do_not_mix(tmp_path: Path) -> None:
     code, said = run_stages(tmp_path, "a", "b")
     assert code == 0
     assert said.index("== a\n") < said.index("a before\n") < said.index("== b\n") < said.index("== stages\n")
@@ -46,7 +46,9 @@ def test_stages_run_at_once_and_each_output_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("targets", [("fails", "a", "b"), ("a", "b", "fails"), ("a", "b", "no-such-target")])
-def test_one_stage_that_fails_fails_all_and_ends_none(tmp_path: Path, targets: tuple[str, ...]) -> None:
+def test_a_failing_stage_fails_the_run_and_the_other_stages_run_to_their_ends(
+    tmp_path: Path, targets: tuple[str, ...]
+) -> None:
     code, said = run_stages(tmp_path, *targets)
     assert code == 1
     assert "a: passed" in said
@@ -54,7 +56,7 @@ def test_one_stage_that_fails_fails_all_and_ends_none(tmp_path: Path, targets: t
     assert ": failed with 2, " in said
 
 
-def test_a_stage_that_tested_nothing_is_told(tmp_path: Path) -> None:
+def test_a_stage_without_tests_is_reported(tmp_path: Path) -> None:
     code, said = run_stages(tmp_path, "untested")
     assert code == 0
     assert said.endswith("NOTHING was tested: see above\n")

@@ -1,4 +1,4 @@
-"""Wine, which stands in for Windows in these tests, and what it does otherwise; programs without a window."""
+"""Wine, on which these tests run in place of Windows, and its differences; programs without a window."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 
 from tests.px_process import PxProcess, until
 
-#: Wine says so by an entry that its ntdll has and that of Windows has not.
+#: The ntdll of Wine has this function; that of Windows does not.
 UNDER_WINE = sys.platform == "win32" and hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
-#: A wait may seem shorter by so much: the clock of Windows ticks, 64 times a second.
+#: A wait may seem shorter by this much, since the clock of Windows ticks 64 times a second.
 TICK_SECONDS = 0.02 if sys.platform == "win32" else 0.0
 #: The Python that opens no window, on Windows.
 PYTHONW = str(Path(sys.executable).with_name("pythonw.exe"))
@@ -27,17 +27,17 @@ else:
 
 
 def not_under_wine(reason: str) -> pytest.MarkDecorator:
-    """Skip where Wine is not like Windows."""
+    """Skip a test under Wine, where Wine differs from Windows."""
     return pytest.mark.skipif(UNDER_WINE, reason=f"under Wine {reason}")
 
 
 @contextmanager
 def running_apart(px: PxProcess, command: str | Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a Px without a console, give it when it runs, and see to it that it ends.
+    """Start a Px without a console, yield its process when it runs, and end it.
 
     Args:
-        px: Its directory, port and environment.
-        command: Or a command line.
+        px: The Px whose directory, port and environment to use.
+        command: The command, as a list or as a command line.
     """
     with subprocess.Popen(command, cwd=px.directory, env=px.environment, creationflags=_APART) as process:
         try:

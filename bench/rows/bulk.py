@@ -12,7 +12,7 @@ from bench.tools import run_load
 
 SPEED, CPU = "MB/s", "CPU s/GB"
 _GB = 1_000_000_000
-#: A run shall take about so long, so that neither its start nor a tick of the CPU clock counts.
+#: About how long a run takes: long enough that neither its start nor a tick of the CPU clock counts.
 _RUN_SECONDS = 1.2
 _STALL_SECONDS = 10.0
 

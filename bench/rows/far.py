@@ -18,7 +18,7 @@ from bench.rows.exchanges import open_tunnel
 
 P50 = "p50 ms"
 ROUND_TRIP_SECONDS = 0.020
-#: One exchange of three is spared.
+#: A prewarmed connection saves one exchange of three.
 SHARE = 0.75
 _TUNNELS, _AT_ONCE = 30, 6
 #: A browser that is at work has opened some before, and they have ended.

@@ -1,4 +1,4 @@
-"""Tunnels that nobody uses: how many can be held, and what each takes."""
+"""Idle tunnels: how many a proxy can hold, and what each costs."""
 
 from __future__ import annotations
 

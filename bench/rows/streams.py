@@ -16,7 +16,7 @@ from bench.tools import run_check
 WHOLE, SPEED = "whole streams", "MB/s"
 _STREAMS, _BYTES, _BUSY = 100, 40_000_000, 3
 _STALL_SECONDS = 30.0
-#: They end by themselves, whatever happens to this process.
+#: The busy processes end by themselves, even if this process is killed.
 _BUSY_LOOP = "import time\nend = time.monotonic() + 200\nwhile time.monotonic() < end: pass"
 
 

@@ -1,4 +1,4 @@
-"""The load programs, built once; without a compiler the tests that need them are skipped."""
+"""Builds the load programs once; skips the tests that need them if there is no compiler."""
 
 from __future__ import annotations
 

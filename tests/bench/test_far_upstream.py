@@ -1,4 +1,4 @@
-"""That the relay before a far upstream holds up what it passes on, and loses nothing of it."""
+"""The relay before a far upstream delays the data that it forwards, and loses none of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each proxy that is installed serves, by every route that it is measured on."""
+"""Each installed proxy serves requests on every route on which the bench measures it."""
 
 from __future__ import annotations
 

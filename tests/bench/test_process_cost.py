@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from bench import process_cost
 
-#: Works for so long, then says so and waits; the work is done by a child, or by a child that has ended.
+#: Uses processor time for a given time, prints a line and waits; a running or an ended child does the work.
 BURN = "import time\nwhile time.process_time() < 0.4: pass\n"
 WAIT = "import sys; print('done', flush=True); sys.stdin.read()"
 

@@ -36,6 +36,6 @@ def test_writing_replaces_what_was_measured_and_keeps_all_else(tmp_path):
     assert "old" not in text
     assert "1,505" not in text
     assert "905 [900 to 910]" in text
-    assert "Keep-alive GET a second" in text  # measured before, and still there
+    assert "Keep-alive GET a second" in text  # the earlier figure is still there
     assert "2026-11-24 10:00 UTC, 2 rounds" in text
     assert "others used 10% of the machine" in text

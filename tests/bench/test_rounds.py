@@ -19,7 +19,7 @@ def test_every_subject_is_measured_once_a_round_in_changing_order():
     rounds = [order[start : start + 4] for start in range(0, 20, 4)]
     assert all(sorted(each) == sorted(names) for each in rounds)
     assert len({tuple(each) for each in rounds}) > 1
-    assert list(figures.rounds) == names  # the report keeps the row's order
+    assert list(figures.rounds) == names  # the report keeps the order of the row
     assert all(len(each) == 5 for each in figures.rounds.values())
 
 

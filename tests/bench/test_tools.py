@@ -27,7 +27,7 @@ def payload(count: int) -> bytes:
 
 @contextmanager
 def origin_that_says(answer: bytes) -> Iterator[int]:
-    """Give the port of an origin that answers each first request with these bytes, and closes."""
+    """Give the port of an origin that answers each first request with these bytes and closes."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
 
         def serve() -> None:
@@ -95,7 +95,8 @@ def test_one_wrong_byte_among_the_right_number_is_seen():
 
 
 def test_many_bytes_come_whole_through_the_tunnels_of_the_upstream(origin):
-    load = run_check(origin.port, origin.port, 3, 10, 100_000_000)  # more than the block, so it begins anew
+    # An answer longer than the block, so that the block repeats.
+    load = run_check(origin.port, origin.port, 3, 10, 100_000_000)
     assert (load.done, load.failed, load.bytes) == (3, 0, 300_000_000)
 
 
@@ -133,7 +134,7 @@ def test_the_ntlm_upstream_lets_in_who_knows_the_password_and_nobody_else(
         assert ask(connection) == (407, "NTLM")
         _, challenge = ask(connection, context.step())
         assert ask(connection, context.step(b64decode(challenge.removeprefix("NTLM "))))[0] == status
-        assert ask(connection)[0] == status  # the login is the connection's
+        assert ask(connection)[0] == status  # the login belongs to the connection
     counted = ntlm_upstream.counters()
     assert (counted["logins"], counted["failures"]) == (logins, 1 - logins)
     with closing(http.client.HTTPConnection("127.0.0.1", ntlm_upstream.port, timeout=10)) as connection:

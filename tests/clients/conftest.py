@@ -1,4 +1,4 @@
-"""What the tests of clients share."""
+"""Fixtures of the tests with clients."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from tests.px_process import PxProcess
 
 @pytest.fixture
 def site(corporate_network: CorporateNetwork, tmp_path: Path) -> Iterator[Site]:
-    """Give a web server whose files the test makes."""
+    """Yield a web server; the test creates its files."""
     with Site(tmp_path / "site", corporate_network.certificates) as running:
         yield running
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """Give a place to run clients in."""
+    """Return a directory and an environment for clients."""
     return Place.create(tmp_path / "client")
 
 
 @pytest.fixture
 def login() -> Login:
-    """Tell how Px logs in; tests choose others by parametrizing it."""
+    """Return how Px logs in; tests parametrize this fixture to choose another way."""
     return NTLM
 
 
 @pytest.fixture
 def cold_way(corporate_network: CorporateNetwork, tmp_path: Path, login: Login) -> Iterator[Way]:
-    """Give a Px that can log in as alice and has done nothing yet."""
+    """Yield a Px that can log in as alice and has not logged in yet."""
     network, directory = corporate_network, tmp_path / "px"
     directory.mkdir()
     user = "alice@AD.TEST" if login.scheme == "negotiate" else r"ADTEST\alice"
@@ -49,18 +49,18 @@ def cold_way(corporate_network: CorporateNetwork, tmp_path: Path, login: Login) 
         environment={"PX_PASSWORD": network.ad.alice.password, **network.ad.realm.env},
     ) as px:
         yield Way(network, px, login)
-    sys.stdout.write(px.output)  # pytest shows it where the test has failed
+    sys.stdout.write(px.output)  # pytest shows this if the test fails
 
 
 @pytest.fixture
 def way(cold_way: Way) -> Way:
-    """Give a Px that has logged in once."""
+    """Return a Px that has logged in once."""
     cold_way.greet()
     return cold_way
 
 
 @pytest.fixture
 def short_directory() -> Iterator[str]:
-    """Give a directory for Chromium's socket, whose path must be shorter than pytest's are."""
+    """Yield a directory for Chromium's socket, whose path must be shorter than those of pytest."""
     with tempfile.TemporaryDirectory(prefix="px-", dir="/tmp", ignore_cleanup_errors=True) as directory:
         yield directory

@@ -1,4 +1,4 @@
-"""Running a client program: a clean environment, a deadline, and what to do where it is missing."""
+"""Runs client programs in a clean environment with a deadline; skips or fails the test without them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ DEADLINE_SECONDS = 40.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where clients run, as nobody who has ever configured anything.
+    """The place where clients run: a directory and a home without any configuration.
 
     Attributes:
-        directory: Private; the working directory.
-        home: Empty at first.
+        directory: The working directory; private.
+        home: The home directory; empty at first.
     """
 
     directory: Path
@@ -32,7 +32,7 @@ class Place:
 
     @classmethod
     def create(cls, directory: Path) -> Place:
-        """Create it."""
+        """Create the home in a directory."""
         for name in ("work", "home", "tmp"):
             (directory / name).mkdir(parents=True)
         return cls(directory / "work", directory / "home")
@@ -57,14 +57,14 @@ class Place:
         code: int | None = 0,
         cwd: Path | None = None,
     ) -> str:
-        """Run a command to its end and return what it printed, errors and all.
+        """Run a command to its end and return its output, including stderr.
 
         Args:
             command: The program and its arguments.
-            env: Variables besides those that every client has.
-            stdin: Its input.
-            code: The exit code that it must have; None: any but 0.
-            cwd: Working directory, if not the place's.
+            env: More environment variables.
+            stdin: The input of the command.
+            code: The expected exit code; None: any but 0.
+            cwd: The working directory, if not that of the place.
         """
         output, status = self._run(command, env or {}, stdin, cwd or self.directory)
         is_right = status != 0 if code is None else status == code
@@ -91,12 +91,12 @@ class Place:
                 raise AssertionError(message) from error
             finally:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # what it has started, too
+                    os.killpg(process.pid, signal.SIGKILL)  # and all processes that the command has started
             return output.decode(errors="replace"), process.returncode
 
 
 def need(*programs: str) -> None:
-    """Skip the test where a program is missing; on a CI server, where nobody would notice, fail."""
+    """Skip the test if a program is missing; fail on a CI server, where nobody would notice a skip."""
     missing = [program for program in programs if shutil.which(program, path=SYSTEM_PATH) is None]
     if missing:
         reason = f"NOT TESTED: {', '.join(missing)} not installed; run {INSTALL_SCRIPT}"

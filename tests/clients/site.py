@@ -1,6 +1,6 @@
-"""A web server for whatever a client wants to find: files, and Git repositories.
+"""A web server with files and Git repositories for the clients.
 
-It runs in threads of the test's own process, so that a test sees each request that came.
+It runs in threads of the test's own process, so that a test sees each request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.clients.git_backend import run_git_backend
 from tests.corpnet.certificates import Certificates
 from tests.corpnet.ports import LOOPBACK
 
-HOST = "origin.test"  # known to the Squids only
+HOST = "origin.test"  # only the Squids can resolve this name
 
 _HOLD_SECONDS = 30.0
 _READ_SECONDS = 30.0
@@ -28,13 +28,13 @@ _TYPES = {".html": "text/html", ".json": "application/json", ".js": "text/javasc
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that came.
+    """A request that the site has received.
 
     Attributes:
         method: As sent.
-        path: With its query.
+        path: The path with its query.
         headers: Names in lower case; of several fields the last.
-        length: Of the body, decoded.
+        length: The length of the decoded body.
     """
 
     method: str
@@ -46,7 +46,7 @@ class Seen:
 class Site:
     """Serves a directory over HTTP and HTTPS; `/git/...` from the repositories in its `git`.
 
-    `/hold` answers when `/release` has been asked for: a page that contains it is not complete before.
+    `/hold` answers once a client has requested `/release`; a page that contains `/hold` is incomplete before.
     """
 
     def __init__(self, directory: Path, certificates: Certificates) -> None:
@@ -83,7 +83,7 @@ class Site:
         return f"{HOST}:{self._servers[scheme == 'https'].server_address[1]}"
 
     def url(self, path: str, scheme: str = "http") -> str:
-        """Return a URL that only a Squid can look up."""
+        """Return a URL whose host only a Squid can resolve."""
         return f"{scheme}://{self.authority(scheme)}{path}"
 
     def add(self, path: str, content: bytes) -> None:
@@ -94,14 +94,14 @@ class Site:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True  # a client may keep its connection
+    daemon_threads = True  # a client may keep its connection open
     block_on_close = False
     request_queue_size = 64
     site: Site
     tls: ssl.SSLContext | None
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: clients break connections off as they like."""
+        """Print nothing, since a client may abort a connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -110,19 +110,19 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def setup(self) -> None:
-        """Shake hands in the connection's own thread."""
+        """Do the TLS handshake in the thread of the connection."""
         if self.server.tls is not None:
             self.request.settimeout(self.timeout)
             self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         super().setup()
 
     def finish(self) -> None:
-        """Close what `setup` has made."""
+        """Close the TLS socket that `setup` has made."""
         super().finish()
         self.request.close()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def do_GET(self) -> None:
         """Answer a request of any method."""

@@ -11,7 +11,7 @@ from tests.corpnet.ports import LOOPBACK, accepts_connections, reserved_ports
 from tests.corpnet.processes import Process, Processes
 
 USER, PASSWORD = "alice", "s3cret+socks"
-#: To this address Dante's rules let nobody.
+#: The rules of Dante forbid this address.
 DENIED = "127.0.0.9"
 
 _DANTE = """\
@@ -28,21 +28,21 @@ socks pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 log: connect error }}
 
 @dataclass(frozen=True)
 class SocksServer:
-    """One that runs."""
+    """A running SOCKS server."""
 
     port: int
     process: Process
 
     def url(self, scheme: str, userinfo: str = "") -> str:
-        """How it is named to Px."""
+        """Return the URL for Px's --proxy."""
         return f"{scheme}://{userinfo}{LOOPBACK}:{self.port}"
 
 
 class SocksServers:
-    """Starts them, each when it is first wanted.
+    """Starts each server when a test first asks for it.
 
     Args:
-        processes: Started.
+        processes: The running `Processes` of the test.
     """
 
     def __init__(self, processes: Processes) -> None:
@@ -50,7 +50,7 @@ class SocksServers:
         self._running: dict[str, SocksServer] = {}
 
     def dante(self) -> SocksServer:
-        """Return one of SOCKS 5 and 4 that lets everybody in, and has a rule."""
+        """Return a server of SOCKS 5 and 4 without a login; a rule forbids one address."""
         need("danted")
         path = self._processes.directory / "danted.conf"
 
@@ -62,13 +62,13 @@ class SocksServers:
         return self._start("danted", command)
 
     def microsocks(self) -> SocksServer:
-        """Return one of SOCKS 5 that wants `USER` and `PASSWORD`."""
+        """Return a server of SOCKS 5 that requires `USER` and `PASSWORD`."""
         need("microsocks")
         login = ["-u", USER, "-P", PASSWORD]
         return self._start("microsocks", lambda port: ["microsocks", "-i", LOOPBACK, "-p", str(port), *login])
 
     def twisted(self) -> SocksServer:
-        """Return one of SOCKS 4 that knows 4A."""
+        """Return a server of SOCKS 4 and 4A."""
         need("twistd3")
         begin = ["twistd3", "--nodaemon", "--pidfile=", "socks", "--interface", LOOPBACK]
         return self._start("twistd3", lambda port: [*begin, "--port", str(port)])
@@ -84,7 +84,7 @@ class SocksServers:
 
 @contextmanager
 def running_socks_servers() -> Iterator[SocksServers]:
-    """Give what starts them; they end with the block."""
+    """Yield an object that starts the servers; they end with the block."""
     processes = Processes()
     processes.start()
     try:

@@ -54,7 +54,7 @@ def test_chromium_shows_a_page(
 
 
 def _digest(data: bytes) -> str:
-    """Return what the page makes of a file."""
+    """Return the digest that the page computes of a file."""
     digest = 0
     for byte in data:
         digest = (digest * 31 + byte) % 1_000_003

@@ -50,7 +50,7 @@ def test_download_arrives_whole(way: Way, place: Place, login: Login, download: 
     else:
         asked = f"GET {url}" if url in arguments else f"CONNECT origin.test:{origin.tls_port}"
     assert len(way.arrived(asked)) == 1
-    assert way.count_407() == 0  # the connection of the first contact serves a GET and a tunnel alike
+    assert way.count_407() == 0  # either a GET or a tunnel uses the connection of the first contact
 
 
 @pytest.mark.parametrize("options", ["", "-H Transfer-Encoding:chunked"], ids=["length", "chunked"])
@@ -67,7 +67,9 @@ def test_curl_upload_arrives_whole(way: Way, place: Place, login: Login, scheme:
     way.arrived(f"PUT {url}" if scheme == "http" else f"CONNECT origin.test:{origin.tls_port}")
 
 
-def test_curl_in_parallel_logs_each_new_connection_in_once(way: Way, place: Place, login: Login) -> None:
+def test_parallel_transfers_of_curl_cost_one_login_for_each_new_connection(
+    way: Way, place: Place, login: Login
+) -> None:
     need("curl")
     origin = way.network.origin
     urls = [origin.url(f"/bytes/{LENGTH + number}", host="origin.test") for number in range(6)]
@@ -82,7 +84,9 @@ def test_curl_in_parallel_logs_each_new_connection_in_once(way: Way, place: Plac
     assert len({entry.client for entry in seen}) > 1
 
 
-def test_a_cold_start_with_many_requests_at_once(cold_way: Way, place: Place, login: Login) -> None:
+def test_px_serves_many_concurrent_requests_after_a_cold_start(
+    cold_way: Way, place: Place, login: Login
+) -> None:
     need("curl")
     urls = [cold_way.network.origin.url(f"/bytes/{number}", host="origin.test") for number in range(1, 11)]
     outputs = [part for number, url in enumerate(urls) for part in ("-o", f"got{number}", url)]

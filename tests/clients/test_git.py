@@ -1,4 +1,4 @@
-"""Git over HTTP: the smart protocol, both ways."""
+"""Git over HTTP: clone and push by the smart protocol."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.clients.site import Site
 from tests.clients.way import Way
 from tests.corpnet.payload import payload_bytes
 
-SIZE = 3_000_000  # of the big file; the default of http.postBuffer is 1 MiB
+SIZE = 3_000_000  # size of the big file; the default of http.postBuffer is 1 MiB
 QUIET = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
@@ -25,7 +25,7 @@ QUIET = {
 
 @pytest.fixture
 def repository(site: Site, place: Place) -> Path:
-    """Give a repository that everybody may push to, with one big file in it."""
+    """Create a repository that accepts every push and has one big file."""
     need("git")
     bare, work = site.directory / "git" / "project.git", place.directory / "first"
     _git(place, "init", "-q", "--bare", "-b", "main", bare)
@@ -53,7 +53,8 @@ def test_git_clones_and_pushes(way: Way, site: Site, place: Place, repository: P
     assert sorted(path.name for path in clone.glob("small-*")) == sorted(
         f"small-{number}" for number in range(200)
     )
-    content = hashlib.shake_128(scheme.encode()).digest(SIZE)  # does not compress: a long pack
+    # This content does not compress, so the pack is long.
+    content = hashlib.shake_128(scheme.encode()).digest(SIZE)
     (clone / "new").write_bytes(content)
     _git(place, "-C", clone, "add", ".")
     _git(place, "-C", clone, "commit", "-q", "-m", "second")

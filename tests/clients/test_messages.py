@@ -1,4 +1,4 @@
-"""What people read when nothing works: a password that is wrong, an upstream that is down."""
+"""The messages that users read when the password is wrong or the upstream is down."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from tests.corpnet.network import CorporateNetwork
 from tests.corpnet.ports import reserved_ports
 from tests.px_process import PxProcess
 
-REFUSALS = 2  # after that many Px sends no more passwords (SPEC 4)
-RECEIVE_ERROR = 56  # of curl: the tunnel was refused
-SERVER_ERROR = 8  # of wget
+REFUSALS = 2  # after this many refusals Px sends no more passwords
+RECEIVE_ERROR = 56  # curl: the tunnel was refused
+SERVER_ERROR = 8  # wget: the server answered with an error
 
 
 class Trouble(NamedTuple):
-    """Something that is wrong.
+    """A cause of failure, and the message that Px must give.
 
     Attributes:
-        cause: Words that must be in the message.
-        mend: Words of what to do about it.
+        cause: Words of the message that name the cause.
+        hint: Words of the message that give advice.
         kind: Error type of RFC 9209.
-        phrase: What follows "Px: " in the reason phrase, a regular expression.
+        phrase: A regular expression for the text after "Px: " in the reason phrase.
     """
 
     cause: str
-    mend: str
+    hint: str
     kind: str
     phrase: str
 
 
 _REFUSED = "(the upstream refused the login|logins paused after refusals)"
-WRONG_PASSWORD = Trouble(r"ADTEST\carol", "the password", "http_request_denied", _REFUSED)
+WRONG_PASSWORD = Trouble(r"ADTEST\carol", "PX_PASSWORD", "http_request_denied", _REFUSED)
 DEAD_UPSTREAM = Trouble("cannot be reached", "--proxy", "connection_refused", "cannot connect")
 
 
 @pytest.fixture(params=[WRONG_PASSWORD, DEAD_UPSTREAM], ids=["wrong-password", "dead-upstream"])
 def trouble(request: pytest.FixtureRequest) -> Trouble:
-    """Tell what is wrong."""
+    """Return the cause of failure."""
     assert isinstance(request.param, Trouble)
     return request.param
 
 
 @pytest.fixture
 def px(corporate_network: CorporateNetwork, trouble: Trouble, tmp_path: Path) -> Iterator[PxProcess]:
-    """Give a Px that cannot work."""
+    """Yield a Px with this cause of failure."""
     directory = tmp_path / "px"
     directory.mkdir()
     network, password = corporate_network, {"PX_PASSWORD": "wrong"}
@@ -61,17 +61,17 @@ def px(corporate_network: CorporateNetwork, trouble: Trouble, tmp_path: Path) ->
         options = [f"--proxy=localhost:{port}", r"--username=ADTEST\carol", "--verbose"]
         with PxProcess(directory, *options, environment=password) as running:
             yield running
-    sys.stdout.write(running.output)  # pytest shows it where the test has failed
+    sys.stdout.write(running.output)  # pytest shows this if the test fails
     network.ad.reset_bad_password_count(network.ad.carol)
 
 
 @pytest.fixture
 def proxy_env(px: PxProcess) -> dict[str, str]:
-    """Give the variables that tell most programs of their proxy."""
+    """Return the variables from which most programs take their proxy."""
     return {"http_proxy": px.url, "https_proxy": px.url, "no_proxy": ""}
 
 
-def test_curl_and_git_show_cause_and_mend(
+def test_curl_and_git_show_cause_and_hint(
     corporate_network: CorporateNetwork, trouble: Trouble, proxy_env: dict[str, str], place: Place
 ) -> None:
     need("curl", "git")
@@ -80,12 +80,12 @@ def test_curl_and_git_show_cause_and_mend(
     by_git = place.run("git", "clone", "-q", url, env={**proxy_env, "GIT_CONFIG_NOSYSTEM": "1"}, code=None)
     for shown in (by_curl, by_git):
         assert trouble.cause in shown
-        assert trouble.mend in shown
+        assert trouble.hint in shown
         assert "502" in shown
-    assert "remote: Px: 502" in by_git  # not the site's doing
+    assert "remote: Px: 502" in by_git  # the message does not blame the site
 
 
-def test_wget_shows_the_phrase_and_the_text(
+def test_wget_shows_the_reason_phrase_and_the_page(
     corporate_network: CorporateNetwork, trouble: Trouble, proxy_env: dict[str, str], place: Place
 ) -> None:
     need("wget")
@@ -96,7 +96,7 @@ def test_wget_shows_the_phrase_and_the_text(
     assert trouble.cause in shown
 
 
-def test_a_refused_tunnel_shows_the_phrase_where_a_client_shows_anything(
+def test_clients_show_the_reason_phrase_of_a_refused_tunnel(
     corporate_network: CorporateNetwork, trouble: Trouble, px: PxProcess, place: Place
 ) -> None:
     need("wget", "npm")
@@ -111,7 +111,7 @@ def test_a_refused_tunnel_shows_the_phrase_where_a_client_shows_anything(
     assert re.search(f"npm error 502 Px: {trouble.phrase}", by_npm), by_npm
 
 
-def test_a_refused_tunnel_says_why_in_its_fields(
+def test_the_fields_of_a_refused_tunnel_have_the_reason(
     corporate_network: CorporateNetwork, trouble: Trouble, proxy_env: dict[str, str], place: Place
 ) -> None:
     need("curl")
@@ -132,8 +132,8 @@ def test_chromium_shows_the_page_of_px(
     dom = place.run("chromium", *FLAGS.split(), *own, url, env={"TMPDIR": short_directory})
     assert "- Px</title>" in dom
     assert trouble.cause in dom
-    assert '<p class="mend">' in dom
-    assert trouble.mend in dom
+    assert '<p class="hint">' in dom
+    assert trouble.hint in dom
 
 
 @pytest.mark.parametrize("trouble", [WRONG_PASSWORD], ids=["wrong-password"])

@@ -1,4 +1,4 @@
-"""Node.js: its own HTTP client, and fetch where it can be told of a proxy."""
+"""Node.js: its HTTP client, and fetch in versions that support a proxy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LENGTHS = [1_000_003 + number for number in range(4)]
 
 
 def _need_proxy_support(place: Place) -> None:
-    """Skip under a Node.js whose fetch knows no proxy: before 22.21 and 24."""
+    """Skip the test if the fetch of this Node.js supports no proxy (before 22.21 and 24)."""
     command = ["node", "--use-env-proxy", "-e", "0"]
     done = subprocess.run(command, env=place.environment(), capture_output=True, timeout=20, check=False)
     if done.returncode != 0:
@@ -26,7 +26,7 @@ def _need_proxy_support(place: Place) -> None:
 
 @pytest.mark.parametrize("kind", ["raw", "fetch"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_node_downloads_at_once_arrive_whole(way: Way, place: Place, scheme: str, kind: str) -> None:
+def test_concurrent_downloads_of_node_arrive_whole(way: Way, place: Place, scheme: str, kind: str) -> None:
     need("node")
     env = {"NODE_EXTRA_CA_CERTS": str(way.network.ca_file)}
     if kind == "fetch":

@@ -25,7 +25,7 @@ CONTENT = payload_bytes(700_001)
 
 
 def _expected(site: Site, scheme: str, *paths: str) -> list[str]:
-    """Return what the Squid must have seen: each file, or the tunnel for them all."""
+    """Return the requests that the Squid must have seen: one for each file, or one tunnel for all files."""
     if scheme == "https":
         return [f"CONNECT {site.authority('https')}"]
     return [f"GET {site.url(path)}" for path in paths]
@@ -161,7 +161,7 @@ def test_apt_updates_and_downloads(way: Way, site: Site, place: Place, tmp_path:
 
 
 def _configure_apt(way: Way, site: Site, place: Place, tmp_path: Path, scheme: str) -> dict[str, str]:
-    """Return the environment in which apt knows of nothing but the site."""
+    """Return an environment in which apt uses only the packages of the site."""
     root = tmp_path / "apt"
     for name in ("var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "etc/apt"):
         (root / name).mkdir(parents=True)

@@ -27,9 +27,9 @@ BODY = payload_bytes(LENGTH)
 
 
 class Job(NamedTuple):
-    """What a client does: its proxy, the authority to trust, and the URLs to get at once.
+    """The task of a client: its proxy, the authority to trust, and the URLs to get concurrently.
 
-    Where `upload` is set, it is sent to each URL, without a length that is known beforehand.
+    If `upload` is set, the client sends these bytes to each URL without a Content-Length.
     """
 
     proxy: str
@@ -112,7 +112,7 @@ def _expected(way: Way, method: str, urls: list[str]) -> list[str]:
 @CLIENTS
 @SCHEMES
 @pytest.mark.parametrize("login", [NTLM, KERBEROS], ids=lambda login: login.upstream)
-def test_downloads_at_once_arrive_whole(way: Way, login: Login, client: Client, scheme: str) -> None:
+def test_concurrent_downloads_arrive_whole(way: Way, login: Login, client: Client, scheme: str) -> None:
     lengths = [LENGTH + number for number in range(PARALLEL)]
     urls = _urls(way, scheme, *(f"/bytes/{length}" for length in lengths))
     bodies = client(Job(way.px.url, str(way.network.ca_file), urls))
@@ -123,7 +123,7 @@ def test_downloads_at_once_arrive_whole(way: Way, login: Login, client: Client, 
 
 @CLIENTS
 @SCHEMES
-def test_uploads_at_once_arrive_whole(way: Way, client: Client, scheme: str) -> None:
+def test_concurrent_uploads_arrive_whole(way: Way, client: Client, scheme: str) -> None:
     urls = _urls(way, scheme, *(f"/upload?{number}" for number in range(3)))
     answers = [json.loads(body) for body in client(Job(way.px.url, str(way.network.ca_file), urls, BODY))]
     assert [answer["sha256"] for answer in answers] == [hashlib.sha256(BODY).hexdigest()] * 3
@@ -136,7 +136,7 @@ def test_uploads_at_once_arrive_whole(way: Way, client: Client, scheme: str) -> 
 
 
 @CLIENTS
-def test_requests_one_after_another_share_one_login(way: Way, client: Client) -> None:
+def test_consecutive_requests_share_one_login(way: Way, client: Client) -> None:
     fetch = partial(Job, way.px.url, str(way.network.ca_file))
     urls = _urls(way, "http", *(f"/bytes/{number}" for number in range(10, 20)))
     for url in urls:

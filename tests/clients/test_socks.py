@@ -29,7 +29,7 @@ LENGTH = 3_000_017
 
 
 class Way(NamedTuple):
-    """Px before SOCKS servers, and curl before Px."""
+    """curl that uses Px, and Px that uses SOCKS servers."""
 
     px: PxProcess
     curl: Callable[..., str]
@@ -52,14 +52,14 @@ UPSTREAMS: dict[str, Callable[[SocksServers], str]] = {
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[SocksServers]:
-    """Give the SOCKS servers."""
+    """Yield the SOCKS servers."""
     with running_socks_servers() as servers:
         yield servers
 
 
 @pytest.fixture
 def start_way(corporate_network: CorporateNetwork, place: Place, tmp_path: Path) -> StartWay:
-    """Give what starts a Px before upstreams."""
+    """Yield a function that starts a Px with these upstreams."""
     need("curl")
     (tmp_path / "px").mkdir()
 
@@ -121,7 +121,7 @@ def test_a_login_at_the_origin_that_is_bound_to_the_connection_works(
         assert "[000 200]" in said
 
 
-def test_what_is_said_of_the_target_is_the_clients_answer_and_no_other_upstream_is_asked(
+def test_a_client_gets_the_socks_error_about_the_target_and_px_asks_no_other_upstream(
     start_way: StartWay, servers: SocksServers, corporate_network: CorporateNetwork
 ) -> None:
     first, second = servers.dante().url("socks5"), as_alice(servers.microsocks())
@@ -134,13 +134,13 @@ def test_what_is_said_of_the_target_is_the_clients_answer_and_no_other_upstream_
         assert "rules do not allow that (SOCKS5 reply 2)" in denied
         assert "[000 403]" in denied
         unknown = way.curl("http://no-such-host.invalid/")
-        assert "does not find that host (SOCKS5 reply 4)" in unknown
+        assert "cannot find that host (SOCKS5 reply 4)" in unknown
         states = [each["state"] for each in way.px.status()["upstreams"]]
         assert states == ["in use", "ready"]
 
 
 @pytest.mark.parametrize("name", ["dante", "twisted"])
-def test_socks4_tells_no_more_than_that_it_failed(
+def test_an_error_of_socks4_has_only_the_reply_code(
     start_way: StartWay, servers: SocksServers, name: str
 ) -> None:
     server: SocksServer = getattr(servers, name)()
@@ -149,11 +149,37 @@ def test_socks4_tells_no_more_than_that_it_failed(
 
 
 @pytest.mark.parametrize("userinfo", ["", f"{USER}:wrong@"], ids=["no password", "a wrong password"])
-def test_an_upstream_that_does_not_let_px_in_is_passed_over(
+def test_px_skips_an_upstream_that_refuses_its_login(
     start_way: StartWay, servers: SocksServers, corporate_network: CorporateNetwork, userinfo: str
 ) -> None:
     strict = servers.microsocks()
     with start_way(strict.url("socks5", userinfo), servers.dante().url("socks5")) as way:
         assert "[000 200]" in way.curl(corporate_network.origin.url("/status/200"))
-        why = f"does not let {USER} in" if userinfo else "wants a login."
+        why = f"refuses the login of {USER}" if userinfo else "wants a login."
         assert f"The upstream {strict.url('socks5')} {why}" in way.px.output
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("dante", "socks5"), ("twisted", "socks4")])
+def test_px_finds_the_socks_version_if_a_pac_script_names_none(
+    servers: SocksServers,
+    corporate_network: CorporateNetwork,
+    place: Place,
+    tmp_path: Path,
+    name: str,
+    scheme: str,
+) -> None:
+    need("curl")
+    server: SocksServer = getattr(servers, name)()
+    where = server.url("socks5").removeprefix("socks5://")
+    pac = place.directory / "proxy.pac"
+    pac.write_text(f'function FindProxyForURL(url, host) {{ return "SOCKS {where}" }}')
+    (tmp_path / "px").mkdir()
+    origin, own_targets = corporate_network.origin, "--noproxy=<-loopback>"
+    with PxProcess(tmp_path / "px", f"--pac={pac}", own_targets, "--accesslog=-", "--socktimeout=3") as px:
+        told = ["-sS", "-w", " [%{http_code}]", "-x", px.url, "--cacert", str(corporate_network.ca_file)]
+        for url in (origin.url, origin.tls_url):
+            for _ in range(2):
+                assert "[200]" in place.run("curl", *told, url("/status/200"))
+    lines = [line for line in px.output.splitlines() if " 200 " in line]
+    assert len(lines) == 4
+    assert all(server.url(scheme) in line for line in lines), lines

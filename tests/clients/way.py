@@ -1,4 +1,4 @@
-"""The way of a request: Px, logged in at one port of a Squid, and what that Squid saw."""
+"""The route of a request: Px, logged in at one port of a Squid, and the log of that Squid."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Login:
 
     Attributes:
         upstream: Name of the Squid's port in `CorporateNetwork`.
-        scheme: What goes over the wire.
-        challenges: How many 407s a new connection costs (SPEC 4).
-        log_name: How the Squid writes the user down.
+        scheme: The scheme on the wire.
+        challenges: The number of 407s for a new connection.
+        log_name: The name of the user in the Squid's log.
     """
 
     upstream: str
@@ -43,9 +43,9 @@ STRONGEST = Login("multi", "negotiate", 0, r"ADTEST\alice")
 class Way:
     """One Px and one port of a Squid.
 
-    The first contact (`greet`) leaves a connection that is logged in: the client's first request must
-    make use of that one, without a 407. Every other connection must cost just what its scheme needs.
-    Without `greet`, requests that come before the first answer cost one 407 more.
+    The first contact (`greet`) leaves a connection that is logged in. The client's first request must use
+    that connection, without a 407. Every other connection must cost exactly the 407s that its scheme needs.
+    Without `greet`, each request before the first answer costs one more 407.
     """
 
     def __init__(self, network: CorporateNetwork, px: PxProcess, login: Login) -> None:
@@ -58,11 +58,11 @@ class Way:
 
     @property
     def proxy_env(self) -> dict[str, str]:
-        """The variables that tell most programs of their proxy."""
+        """The variables from which most programs take their proxy."""
         return {"http_proxy": self.px.url, "https_proxy": self.px.url, "no_proxy": ""}
 
     def greet(self) -> None:
-        """Make the first contact: it costs one 407 more than any later new connection."""
+        """Make the first contact, which costs one 407 more than a later new connection."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.px.port, timeout=20)) as connection:
             connection.request("GET", self.network.origin.url("/status/200", host="origin.test"))
             response = connection.getresponse()
@@ -75,12 +75,11 @@ class Way:
         self._mark = self.upstream.log.mark()
 
     def arrived(self, *requests: str) -> list[LogEntry]:
-        """Check what the Squid saw of the client, and return it without the 407s.
+        """Check the client's requests in the Squid's log, and return them without the 407s.
 
         Args:
-            requests: What must be among it: method, blank, URL without its query, which Squid does not
-                log (for CONNECT: host and port); as often as it is given. Only those count that were let
-                through.
+            requests: Requests that must be among them, each as often as given: method, blank, URL without the
+                query, which Squid does not log (for CONNECT: host and port). Only admitted requests count.
         """
         wanted = collections.Counter(request.partition("?")[0] for request in requests)
         deadline = time.monotonic() + WAIT_SECONDS
@@ -95,10 +94,14 @@ class Way:
         return self.upstream.log.count_407(self._mark)
 
     def _missing(self, wanted: collections.Counter[str]) -> list[str]:
-        """Return what the Squid has not logged yet, and the connection of the greeting if it was not used."""
+        """Return the requests that are not in the log yet, and the greeting's connection if it is unused.
+
+        Uploads do not use that connection: a request that Px must not send twice goes over a fresh one.
+        """
         found = self._let_through()
         missing = [*(wanted - collections.Counter(map(_describe, found)))]
-        if self._greeted and self._greeted not in {entry.client for entry in found}:
+        is_upload = all(request.startswith(("PUT ", "POST ")) for request in wanted)
+        if self._greeted and not is_upload and self._greeted not in {entry.client for entry in found}:
             missing.append(f"a request over {self._greeted}, which was logged in")
         return missing
 
@@ -107,13 +110,15 @@ class Way:
         return [entry for entry in entries if entry.status != _LOGIN_REQUIRED]
 
     def _check_logins(self) -> None:
-        """Every connection has logged in as the right user, in as few steps as its scheme allows."""
+        """Check that each connection logged in as the right user, with no more 407s than its scheme needs."""
         connections: dict[str, list[LogEntry]] = {}
         for entry in self.upstream.log.entries_since(self._mark):
             connections.setdefault(entry.client, []).append(entry)
         for client, entries in connections.items():
             is_kept = client == self._greeted
-            is_first_contact = not self._greeted and entries[0].login_scheme == "-"
+            # A verification begins without a login, too.
+            begins_without = entries[0].login_scheme == "-" and entries[0].status == _LOGIN_REQUIRED
+            is_first_contact = begins_without and (not self._greeted or entries[0].method == "TRACE")
             needed = 0 if is_kept else self.login.challenges + is_first_contact
             head, rest = entries[:needed], entries[needed:]
             assert [entry.status for entry in head] == [_LOGIN_REQUIRED] * needed, entries

@@ -15,6 +15,6 @@ def test_a_message_is_read_as_it_was_written():
 @pytest.mark.parametrize(
     "line", [b"", b"\n", b'{"a":1}', b"[1]\n", b"POST / HTTP/1.1\r\n", b"\xff\n", b"[" * 100_000 + b"\n"]
 )
-def test_what_is_no_message_is_an_error(line):
+def test_a_line_without_a_message_is_an_error(line):
     with pytest.raises(ValueError):
         parse_line(line)

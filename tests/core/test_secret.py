@@ -13,7 +13,7 @@ def test_a_secret_shows_as_stars_however_it_is_formatted(show):
     assert "***" in show(Secret("hunter2"))
 
 
-def test_a_secret_is_revealed_on_request_only():
+def test_only_reveal_returns_the_text_of_a_secret():
     assert Secret("hunter2").reveal() == "hunter2"
     assert not isinstance(Secret("x"), str)
 

@@ -1,9 +1,9 @@
 """A real corporate network on loopback, for end-to-end tests.
 
 It has an Active Directory domain (Samba: Kerberos, NTLM, lock-out counters), an
-MIT Kerberos realm, Squids that ask for every login scheme, and an origin server.
-Everything lives in one private directory, listens on loopback only, takes free
-ports, runs as root or as an ordinary user, and is gone after `stop()`.
+MIT Kerberos realm, Squids that require every login scheme, and an origin server.
+It keeps its files in one private directory, listens on loopback only, takes free
+ports, runs as root or as an ordinary user, and leaves nothing behind after `stop()`.
 
     with CorporateNetwork() as network:
         mark = network.ntlm.log.mark()

@@ -1,6 +1,6 @@
 """The network by hand: `python -m tests.corpnet up` or `... selftest`."""
 
-# ruff: noqa: T201 - the command line is where printing belongs
+# ruff: noqa: T201 - this is a command line, which prints
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _description(network: CorporateNetwork) -> str:
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Run the command that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m tests.corpnet", description=__doc__)
     commands = {"up": _up, "selftest": _selftest}
     parser.add_argument("command", choices=commands)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .processes import NetworkError
 
-# No field has blanks in it: Squid strips them from the URL, and "#" URL-encodes the user.
+# No field contains blanks: Squid removes them from the URL, and "#" URL-encodes the user.
 LOG_FORMAT = "%ts.%03tu %>a:%>p %lp %>Hs %rm %ru %#un %{login_scheme}note"
 
 FLUSH_HOST = "flush.invalid"
@@ -22,7 +22,7 @@ _WAIT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class LogEntry:
-    """One request as Squid saw it.
+    """One request in Squid's log.
 
     A tunnel (CONNECT) is logged when it ends. The login scheme is that of the
     request's Proxy-Authorization, "-" without one, and so is the user.
@@ -45,8 +45,8 @@ class AccessLog:
         ...                            # some requests
         entries = log.entries_since(mark)
 
-    Squid logs in order, so a request to its flush port is a barrier: what ended
-    before that request was sent is in the log when that request is.
+    Squid logs in order, so a request to its flush port is a barrier: when that request is in the log, so are
+    all requests that ended before it was sent.
     """
 
     def __init__(self, path: Path, ask_flush_port: Callable[[str], None], port: int | None = None) -> None:
@@ -60,7 +60,7 @@ class AccessLog:
         return AccessLog(self._path, self._ask_flush_port, port)
 
     def mark(self) -> int:
-        """Return the place where the entries of later requests will begin."""
+        """Return the position in the log at which the entries of later requests will begin."""
         self._wait_for_ended_requests()
         return self._path.stat().st_size
 
@@ -86,7 +86,7 @@ class AccessLog:
         )
 
     def _is_wanted(self, entry: LogEntry) -> bool:
-        asked = entry.method != "-"  # else the connection was closed without a request
+        asked = entry.method != "-"  # otherwise the client closed the connection without a request
         return asked and FLUSH_HOST not in entry.url and self._port in (None, entry.port)
 
     def _wait_for_ended_requests(self) -> None:

@@ -28,7 +28,7 @@ subjectAltName = {names}
 
 @dataclass(frozen=True)
 class Certificates:
-    """Where the certificates and the server's key are."""
+    """The files with the certificates and the server's key."""
 
     ca_file: Path
     server_file: Path

@@ -1,4 +1,4 @@
-"""What the self-test is made of: checks, and curl to make requests."""
+"""The parts of the self-test: checks, and curl to make requests."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from .squid import Upstream
 
 @dataclass(frozen=True)
 class Check:
-    """Something to do, and what must come out."""
+    """An action and its expected result."""
 
     description: str
     expected: object
     run: Callable[[], object]
 
     def complaint(self) -> str:
-        """Run the check; return what is wrong, or nothing."""
+        """Run the check; return a description of the fault, or an empty text."""
         try:
             result = self.run()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the check has failed
+        except Exception as error:  # noqa: BLE001 - any exception means that the check has failed
             result = repr(error)
         return "" if result == self.expected else f"{self.description}: {result!r}, not {self.expected!r}"
 
 
 @dataclass(frozen=True)
 class Login:
-    """How curl logs in: its options, and the environment that has the ticket."""
+    """A login of curl: its options, and the environment with the ticket."""
 
     options: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
 
 
 def curl(url: str, *options: str, env: dict[str, str] | None = None) -> str:
-    """Make a request; return the status, or the proxy's if that refused the tunnel."""
+    """Make a request; return its status, or the status of the proxy if the proxy refused the tunnel."""
     done = subprocess.run(
         ["curl", "-sS", "-m", "20", "-o", "/dev/null", "-w", "%{http_code} %{http_connect}", *options, url],
         env=_without_proxies() | (env or {}),
@@ -49,7 +49,7 @@ def curl(url: str, *options: str, env: dict[str, str] | None = None) -> str:
 
 
 def curl_by(upstream: Upstream, url: str, login: Login, *options: str) -> str:
-    """Make a request by way of a proxy port."""
+    """Make a request through a proxy port."""
     return curl(url, "--noproxy", "", "-x", upstream.url, *login.options, *options, env=login.env)
 
 

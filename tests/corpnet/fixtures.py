@@ -14,10 +14,10 @@ from .system_programs import INSTALL_SCRIPT
 
 @pytest.fixture(scope="session")
 def corporate_network() -> Iterator[CorporateNetwork]:
-    """Give one running network for all tests.
+    """Yield one running network for all tests.
 
-    Where its packages are missing the tests are skipped, but fail on a CI server,
-    where nobody would notice that they no longer run.
+    If its packages are missing, the tests are skipped. On a CI server they fail
+    instead, since nobody would notice the skip.
     """
     if missing := missing_packages():
         reason = f"the corporate network needs {', '.join(missing)}; run {INSTALL_SCRIPT}"

@@ -18,7 +18,7 @@ class ProtocolError(Exception):
 
 @dataclass
 class Request:
-    """The head of a request, with its headers as they came."""
+    """The head of a request, with its fields as received."""
 
     line: str
     method: str
@@ -27,7 +27,7 @@ class Request:
 
     @property
     def path(self) -> str:
-        """Return the target without scheme and host, should it have them."""
+        """Return the target without its scheme and host, if any."""
         if "://" not in self.target:
             return self.target
         return "/" + self.target.split("://", 1)[1].partition("/")[2]

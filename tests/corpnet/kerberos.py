@@ -1,4 +1,4 @@
-"""What both Kerberos realms have in common: client configuration and tickets."""
+"""The common parts of both Kerberos realms: client configuration and tickets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KRB5_CONF = """\
 
 @dataclass(frozen=True)
 class User:
-    """Someone who can log in."""
+    """A user who can log in."""
 
     name: str
     password: str
@@ -54,11 +54,11 @@ class Realm:
         """Write the configuration for the clients of the KDC at this port."""
         self.krb5_config.write_text(_KRB5_CONF.format(realm=self.name, port=kdc_port))
 
-    def kinit(self, user: User, ccache: Path) -> dict[str, str]:
-        """Get a ticket into this file; return the environment that makes use of it."""
+    def kinit(self, user: User, ccache: Path, life: str = "10h") -> dict[str, str]:
+        """Store a ticket in this file; return the environment in which programs use the ticket."""
         env = {**self.env, "KRB5CCNAME": f"FILE:{ccache}"}
         done = subprocess.run(
-            ["kinit", f"{user.name}@{self.name}"],
+            ["kinit", "-l", life, f"{user.name}@{self.name}"],
             env={**os.environ, "PATH": SYSTEM_PATH, **env},
             input=user.password + "\n",
             capture_output=True,

@@ -2,9 +2,9 @@
 
 It runs as a child of the test runner and reads one JSON request per line from
 its standard input. When that input ends, for whatever reason (a normal stop, a
-failed start, a killed runner), it ends everything it ever started and removes
-the private directory. As "child subreaper" it inherits orphaned grandchildren,
-so nothing can escape: it is done when it has no children left.
+failed start, a killed runner), it ends every process that it has started and
+removes the private directory. As "child subreaper" it inherits orphaned
+grandchildren, so no process escapes: it is done when it has no children left.
 
 This file is run by its path and imports nothing else of this package.
 """
@@ -33,7 +33,7 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
 class Launcher:
-    """Answers requests until its input ends; then leaves nothing behind."""
+    """Answers requests until its input ends, then ends all processes and removes their files."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -87,9 +87,9 @@ class Launcher:
                 self._children[pid].returncode = os.waitstatus_to_exitcode(status)
 
     def end_everything(self) -> None:
-        """Kill every process below this one and remove what they left on disk.
+        """Kill every process below this one and remove their files.
 
-        There is nothing that they would have to save.
+        No process has data worth saving.
         """
         while self._reap():
             for pid in _children_of(os.getpid()):
@@ -108,7 +108,7 @@ def remove_traces(directory: Path) -> None:
 
 
 def shared_memory_prefix(directory: Path) -> str:
-    """How the service name of every Squid in this directory begins (only letters and digits)."""
+    """Return the prefix of the service names of the Squids in this directory (only letters and digits)."""
     return directory.name.replace("-", "")
 
 
@@ -124,13 +124,13 @@ def _children_of(parent: int) -> list[int]:
 
 @contextlib.contextmanager
 def _input(text: str) -> Iterator[int]:
-    """Give a file to read this text from (short enough for a pipe's buffer)."""
+    """Return a file from which this text can be read (short enough for a pipe's buffer)."""
     if text:
         reading, writing = os.pipe()
         os.write(writing, text.encode())
         os.close(writing)
     else:
-        # Not an empty pipe: at the end of a pipe Samba ends, too.
+        # An empty pipe will not do: Samba ends at the end of a pipe.
         reading = os.open(os.devnull, os.O_RDONLY)
     try:
         yield reading
@@ -139,7 +139,7 @@ def _input(text: str) -> Iterator[int]:
 
 
 def _die_with_parent() -> None:
-    """Run in a new child: end it should the launcher itself be killed."""
+    """Make a new child end when the launcher is killed; runs in the child."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -35,9 +35,12 @@ class MitKdc:
         self._processes = processes
         self._directory = processes.directory / "mit"
         self.alice, self.bob = (User(name, f"Mit-{secrets.token_hex(8)}") for name in ("alice", "bob"))
-        #: A user whose tickets are good for `BRIEF_SECONDS` only.
+        #: A user whose tickets are valid for only `BRIEF_SECONDS`.
         self.brief = User("brief", f"Mit-{secrets.token_hex(8)}")
         self.users = (self.alice, self.bob, self.brief)
+        #: Users to whom the KDC gives no ticket: their passwords have expired, or they are locked.
+        names = ("expired", "locked")
+        self.expired, self.locked = (User(name, f"Mit-{secrets.token_hex(8)}") for name in names)
         self.keytab = self._directory / "http.keytab"
         self.realm = Realm(_REALM, self._directory / "krb5.conf")
 
@@ -53,7 +56,7 @@ class MitKdc:
             self._processes.wait_until(kdc, lambda: accepts_connections(port))
 
     def tickets_issued(self, user: User, service: str) -> int:
-        """Return how many tickets for a service (``krbtgt``: the first ones) a user has got so far."""
+        """Return the number of a user's tickets for a service (``krbtgt``: initial tickets) so far."""
         log = (self._directory / "kdc.log").read_text("utf-8")
         return len(re.findall(rf" ISSUE: .* {user.name}@{_REALM} for {service}/", log))
 
@@ -74,6 +77,8 @@ class MitKdc:
         services = [f"HTTP/{name}" for name in PROXY_NAMES]
         commands = [
             *(f"addprinc -pw {user.password} {user.name}" for user in self.users),
+            f"addprinc -pw {self.expired.password} -pwexpire yesterday {self.expired.name}",
+            f"addprinc -pw {self.locked.password} -allow_tix {self.locked.name}",
             f'modprinc -maxlife "{BRIEF_SECONDS} seconds" {self.brief.name}',
             *(f"addprinc -randkey {service}" for service in services),
             f"ktadd -k {self.keytab} {' '.join(services)}",

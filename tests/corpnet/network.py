@@ -57,14 +57,14 @@ _SHORT_NONCES = (
 
 @dataclass(frozen=True)
 class OriginPorts:
-    """Where the origin listens; the IPv6 port is None where there is no ::1."""
+    """The ports of the origin; the IPv6 port is None on a computer without ::1."""
 
     port: int
     tls_port: int
     ipv6_port: int | None = None
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
-        """Return a URL of the origin; Squid, and only it, knows `origin.test` too."""
+        """Return a URL of the origin. Only Squid can resolve `origin.test`."""
         return f"http://{host}:{self.port}{path}"
 
     def tls_url(self, path: str = "/", host: str = "127.0.0.1") -> str:
@@ -86,7 +86,7 @@ class AdUpstreams:
 class CorporateNetwork:
     """Two realms, four Squids and an origin. A context manager; or call `start` and `stop`.
 
-    Every attribute of type Upstream is a proxy port, named after what it asks for.
+    Every attribute of type Upstream is a proxy port, named after the login scheme that it requires.
     """
 
     # Users of MIT.TEST, and the same users in password files.
@@ -181,7 +181,7 @@ class CorporateNetwork:
 
     def _describe_place(self) -> SquidPlace:
         hosts_file = self.directory / "hosts"
-        # This computer's own name, too: Squid's Kerberos helper ends where it cannot be resolved.
+        # This includes the name of this computer, which Squid's Kerberos helper must be able to resolve.
         names = " ".join(("proxy.test", *ORIGIN_HOSTS, socket.gethostname()))
         hosts_file.write_text(f"{LOOPBACK} {names}\n")
         hosts_file.chmod(0o644)

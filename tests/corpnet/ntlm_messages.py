@@ -1,7 +1,7 @@
-"""Just enough NTLM for a web site that binds a login to its connection.
+"""The part of NTLM that a web site needs to bind a login to its connection.
 
-The site believes the user name and checks no password: the tests ask whose
-connection it is, not whether NTLM is safe. Real clients (curl --ntlm) can log in.
+The site does not verify passwords: the tests check which user a connection
+belongs to, not the security of NTLM. Real clients (curl --ntlm) can log in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _FLAGS = 0x8201 | 0x80000  # Unicode, NTLM, always sign, extended session securi
 
 
 def negotiate_message() -> str:
-    """Return a client's first message, as it stands in a header."""
+    """Return a client's first message, as the value of a header."""
     return _encode(_SIGNATURE + struct.pack("<II", 1, _FLAGS) + bytes(16))
 
 
@@ -29,7 +29,7 @@ def challenge_message() -> str:
 
 
 def authenticate_message(user: str) -> str:
-    """Return a client's second message; it names the user and proves nothing."""
+    """Return a client's second message, with the user's name and an invalid response."""
     name = user.encode("utf-16-le")
     fields = [struct.pack("<HHI", 0, 0, 64)] * 6
     fields[3] = struct.pack("<HHI", len(name), len(name), 64)

@@ -35,7 +35,7 @@ _GOODBYE_SECONDS = 1
 
 
 class Origin:
-    """What all connections share: the numbers they get and the log of requests."""
+    """The state that all connections share: their numbers and the log of requests."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -57,8 +57,8 @@ class Origin:
 class _Listener:
     """A listening socket, and threads that wait for its connections.
 
-    Some are always in reserve: to start one when the connection has come already
-    would delay the answer by a millisecond.
+    Some threads are always in reserve: starting one for a new connection would
+    delay the answer by a millisecond.
     """
 
     def __init__(self, origin: Origin, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
@@ -110,7 +110,7 @@ class _Client:
             self._endpoint(name)(request, rest[0] if rest else "")
 
     def _endpoint(self, name: str) -> Callable[[Request, str], None]:
-        """Return what answers for a path; its next part is given as an argument."""
+        """Return the function that answers a path; its argument is the next part of the path."""
         endpoints = {
             "": self._root,
             "bytes": self._bytes,
@@ -216,7 +216,7 @@ class _Client:
         echo_messages(self._http, request)
 
     def _ntlm_login(self, request: Request, _: str) -> None:
-        """Answer the name of whoever has logged in on this very connection."""
+        """Answer with the name of the user who has logged in on this connection."""
         self._skip_body(request)
         sent = request.header("authorization")
         number = ntlm_messages.message_type(sent)
@@ -243,7 +243,7 @@ def _listen(family: socket.AddressFamily, address: str) -> socket.socket:
 
 
 def main(ports_file: str, certificate: str, key: str) -> None:
-    """Listen, tell the ports, and serve until ended."""
+    """Listen, publish the ports, and serve until the process is ended."""
     threading.stack_size(_STACK_SIZE)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)

@@ -21,7 +21,7 @@ from .ports import LOOPBACK
 _LENGTH = 1_000_003
 _UPLOAD = payload_bytes(_LENGTH)
 _TIMEOUT = 20
-_WEBSOCKET_KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # from RFC 6455, section 1.3, and what must be answered
+_WEBSOCKET_KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # from RFC 6455, section 1.3, with the required answer below
 _WEBSOCKET_ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
@@ -33,7 +33,7 @@ class OriginChecks:
         self._ca_file = str(network.ca_file)
 
     def all(self) -> Iterator[Check]:
-        """Give all checks that can run at the same time."""
+        """Yield all checks that can run at the same time."""
         checksum = payload_sha256(_LENGTH)
         for path in ("/bytes", "/chunked", "/close"):
             yield Check(path, checksum, partial(self._download, self._connect, path))
@@ -116,7 +116,7 @@ class OriginChecks:
         return sum(request["path"] == "/counter?seen-once" for request in requests)
 
     def _ntlm_login(self) -> list[Any]:
-        """Log in on one connection; return who it belongs to, twice, and who another one."""
+        """Log in on one connection; return its user twice, and the user of another connection."""
         names = []
         with closing(self._connect()) as connection, closing(self._connect()) as other:
             _get_json(connection, "/ntlm-login", ntlm_messages.negotiate_message())
@@ -126,7 +126,7 @@ class OriginChecks:
         return [name.get("user") for name in names]
 
     def _exchange(self, request: bytes) -> bytes:
-        """Send this and return everything that comes back until the connection ends."""
+        """Send a request and return all bytes until the connection ends."""
         with socket.create_connection((LOOPBACK, self._origin.port), timeout=_TIMEOUT) as connection:
             connection.sendall(request)
             return b"".join(iter(partial(connection.recv, 65536), b""))
@@ -143,7 +143,7 @@ def _status_lines(answer: bytes) -> list[bytes]:
 
 
 def _get_json(connection: http.client.HTTPConnection, path: str, authorization: str = "") -> Any:
-    """Return the JSON that is answered; nothing if the answer is a refusal."""
+    """Return the JSON of the answer; an empty value if the origin refuses."""
     connection.request("GET", path, headers={"Authorization": authorization} if authorization else {})
     response = connection.getresponse()
     body = response.read()

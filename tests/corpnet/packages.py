@@ -1,4 +1,4 @@
-"""What must be installed for the network to run."""
+"""The programs and files that must be installed for the network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LIBRARIES = ("nss_wrapper", "uid_wrapper")
 
 
 def missing_packages() -> list[str]:
-    """Return the commands, files and libraries that are not there."""
+    """Return the missing commands, files and libraries."""
     return [
         *(command for command in _COMMANDS if shutil.which(command, path=SYSTEM_PATH) is None),
         *(file for file in _FILES if not any(Path("/").glob(file.lstrip("/")))),

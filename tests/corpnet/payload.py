@@ -1,4 +1,4 @@
-"""Bodies of any length whose content can be foretold.
+"""Bodies of any length with predictable content.
 
 The pattern's period is a prime number of bytes, so that pieces which arrive in
 the wrong order or twice change the checksum whatever the size of the pieces.
@@ -14,7 +14,7 @@ _PATTERN = memoryview(hashlib.shake_128(b"corporate network").digest(_PERIOD))
 
 
 def payload(length: int) -> Iterator[memoryview]:
-    """Give the body of this length, piece by piece."""
+    """Yield the body of this length, piece by piece."""
     whole, rest = divmod(length, _PERIOD)
     for _ in range(whole):
         yield _PATTERN

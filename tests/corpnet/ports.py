@@ -13,10 +13,10 @@ LOOPBACK = "127.0.0.1"
 
 @contextlib.contextmanager
 def reserved_ports(count: int) -> Iterator[list[int]]:
-    """Give free ports and keep others from taking them inside the with block.
+    """Yield free ports, and keep other programs from taking them inside the with block.
 
     The sockets are bound but do not listen, and allow the address to be reused:
-    the kernel gives their ports to nobody by itself, while a server that asks for
+    the kernel never assigns their ports by itself, while a server that asks for
     one of them by number (and allows reuse too, as all of ours do) gets it.
     """
     with contextlib.ExitStack() as stack:
@@ -30,7 +30,7 @@ def reserved_ports(count: int) -> Iterator[list[int]]:
 
 
 def accepts_connections(port: int) -> bool:
-    """Tell whether something listens on this port."""
+    """Tell whether a server listens on this port."""
     try:
         socket.create_connection((LOOPBACK, port), timeout=1).close()
     except OSError:
@@ -39,7 +39,7 @@ def accepts_connections(port: int) -> bool:
 
 
 def publish_ports(path: Path, ports: dict[str, int]) -> None:
-    """Tell the ports that a program of ours listens on; whoever sees the file can read all of it."""
+    """Write the ports of a listening program to a file, which appears only when it is complete."""
     unfinished = path.with_suffix(".new")
     unfinished.write_text(json.dumps(ports))
     unfinished.rename(path)

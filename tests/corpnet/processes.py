@@ -1,4 +1,4 @@
-"""Starting and ending processes by way of the launcher (see launcher.py)."""
+"""Starts and ends processes through the launcher (see launcher.py)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Process:
     log: Path
 
     def log_tail(self, characters: int = 2000) -> str:
-        """Return the end of what the process wrote."""
+        """Return the end of the process's output."""
         return self.log.read_text(errors="replace")[-characters:]
 
 
@@ -64,7 +64,8 @@ class Processes:
         """Create the directory and start the launcher."""
         remove_leftovers()
         self.directory.mkdir(mode=0o700)
-        self.directory.chmod(0o711)  # other users may reach what a part has opened for them
+        # Other users may enter, for files that a server has made accessible to them.
+        self.directory.chmod(0o711)
         launcher = Path(__file__).with_name("launcher.py")
         with _held_lock(self.directory) as lock_file:
             self._launcher = subprocess.Popen(
@@ -77,7 +78,7 @@ class Processes:
             )
 
     def stop(self) -> None:
-        """End everything and wait until it is gone."""
+        """End all processes and wait until they are gone."""
         if self._launcher is not None:
             with self._lock, contextlib.suppress(BrokenPipeError):
                 _stream(self._launcher.stdin).close()
@@ -94,7 +95,7 @@ class Processes:
         stdin: str = "",
         as_server_user: bool = False,
     ) -> Process:
-        """Start a program; what it prints goes to `<name>.log`."""
+        """Start a program; its output goes to `<name>.log`."""
         log = self.directory / f"{name}.log"
         account = server_user() if as_server_user else None
         answer = self._ask(
@@ -122,7 +123,7 @@ class Processes:
         env: Mapping[str, str] | None = None,
         stdin: str = "",
     ) -> str:
-        """Run a command to its end and return what it printed."""
+        """Run a command to its end and return its output."""
         process = self.spawn(name, argv, env=env, stdin=stdin)
         deadline = time.monotonic() + _START_SECONDS
         while (code := self.exit_code(process)) is None:
@@ -184,7 +185,7 @@ def server_user() -> pwd.struct_passwd | None:
 
 
 def give_to_server_user(*paths: Path) -> None:
-    """Let the Squids own these files and directories."""
+    """Make the account of the Squids the owner of these files and directories."""
     account = server_user()
     if account is not None:
         for path in paths:
@@ -230,5 +231,5 @@ def _stream(stream: IO[str] | None) -> IO[str]:
 
 
 def _library_path() -> dict[str, str]:
-    """Return what an unusual Python installation may need to find its own library."""
+    """Return the variables with which an unusual Python installation finds its own library."""
     return {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}

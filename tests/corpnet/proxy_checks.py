@@ -29,7 +29,7 @@ class ProxyChecks:
         }
 
     def all(self) -> Iterator[Check]:
-        """Give all checks that can run at the same time."""
+        """Yield all checks that can run at the same time."""
         network = self._network
         for upstream in network.mit_upstreams:
             yield from self._port(upstream, self._mit_logins, network.mit.bob)
@@ -41,10 +41,10 @@ class ProxyChecks:
         yield from self._name_of_the_proxy()
 
     def _port(self, upstream: Upstream, logins: Mapping[str, Login], victim: User) -> Iterator[Check]:
-        """Check that this port lets in who has logged in as it wants, and nobody else.
+        """Check that this port accepts only users who log in by its scheme.
 
         The wrong passwords are another user's: Squid can mix up Digest requests of one
-        user that it judges at the same time, and the domain locks a user out.
+        user that it verifies at the same time, and the domain locks a user out.
         """
         wrong = _password_logins(User(victim.name, "wrong"))
         yield from self._requests(upstream, "no login", _NOBODY, "407" if upstream.schemes else "200")
@@ -79,7 +79,7 @@ class ProxyChecks:
     def _spellings_of_users(self) -> Iterator[Check]:
         """Check that the domain knows a user by more names than one."""
         network = self._network
-        # In NTLM curl misspells what is not ASCII.
+        # curl misspells names that are not ASCII in NTLM.
         for upstream, user in ((network.ntlm, network.ad.bob), (network.basic_ad, network.ad.juergen)):
             for name in (user.name, f"{user.name}@ad.test", f"{DOMAIN}\\{user.name}"):
                 login = _password_logins(User(name, user.password))[upstream.schemes[0]]

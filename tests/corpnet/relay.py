@@ -24,7 +24,7 @@ _CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
 class _Requests:
-    """What is known of the requests on one connection: whether the last one was a HEAD."""
+    """Follows the requests on one connection and notes whether the last one was a HEAD."""
 
     is_head = False
 
@@ -51,7 +51,7 @@ async def _copy_until_407(
 
 
 async def _refuse(writer: asyncio.StreamWriter, response: bytes) -> None:
-    """Send the last answer and the end in one, so that nobody takes the connection for one that stays."""
+    """Send the last answer together with the close, so that the client does not use the connection again."""
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
     writer.write(response)
     writer.write_eof()
@@ -80,7 +80,7 @@ async def _relay(
 
 
 async def main(ports_file: str, proxy_port: str) -> None:
-    """Listen, tell the port, and relay until ended."""
+    """Listen, publish the port, and relay until the process is ended."""
     server = await asyncio.start_server(
         lambda reader, writer: _relay(reader, writer, int(proxy_port)), LOOPBACK, 0
     )

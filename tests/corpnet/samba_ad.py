@@ -18,7 +18,7 @@ from .system_programs import SYSTEM_PATH
 
 DOMAIN = "ADTEST"
 LOCKOUT_THRESHOLD = 20
-SYSTEM_PYTHON = "/usr/bin/python3"  # the one that has Samba's modules
+SYSTEM_PYTHON = "/usr/bin/python3"  # the Python that has Samba's modules
 
 _REALM = "AD.TEST"
 _BASE_DN = "DC=ad,DC=test"
@@ -47,6 +47,7 @@ _SMB_CONF = """\
   krb5 port = {kdc_port}
   kpasswd port = {kpasswd_port}
   ntlm auth = ntlmv2-only
+  old password allowed period = 0
   load printers = no
   disable spoolss = yes
   log level = 0 auth_audit:3
@@ -72,7 +73,7 @@ _NTLM_AUTH_CONF = """\
 
 
 class SambaAd:
-    """The domain ADTEST (AD.TEST) and the means to ask it who has logged in how."""
+    """The domain ADTEST (AD.TEST), and methods that read its records of logins."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
@@ -110,7 +111,7 @@ class SambaAd:
 
     def bad_password_count(self, user: User) -> int:
         """Return how many wrong passwords in a row the domain has counted for a user."""
-        # The file of the domain itself: twice as fast as asking through sam.ldb.
+        # Reading the file of the domain is twice as fast as a query through sam.ldb.
         domain = f"{self._directory}/private/sam.ldb.d/{_BASE_DN.upper()}.ldb"
         found = self._ldb("ldbsearch", domain, f"(sAMAccountName={user.name})", "badPwdCount")
         count = re.search(r"^badPwdCount: (\d+)$", found, re.MULTILINE)
@@ -119,7 +120,7 @@ class SambaAd:
         return int(count[1])
 
     def workstations_of(self, user: User) -> list[str]:
-        """Return the computers that a user has logged in from by NTLM, as named by the clients, in order."""
+        """Return the computers of a user's NTLM logins, as the clients name them, in order."""
         log = (self._directory / f"log.wb-{DOMAIN}").read_text("utf-8")
         login = rf"Auth: \[winbind,NTLM_AUTH, .* user \[{DOMAIN}\]\\\[{user.name}\] .* workstation \[(.*?)\]"
         return re.findall(login, log)
@@ -129,6 +130,18 @@ class SambaAd:
         dn = base64.b64encode(f"CN={user.name},CN=Users,{_BASE_DN}".encode()).decode()
         change = f"dn:: {dn}\nchangetype: modify\nreplace: lockoutTime\nlockoutTime: 0\n"
         self._ldb("ldbmodify", f"{self._directory}/private/sam.ldb", stdin=change)
+
+    def set_password(self, user: User, password: str) -> None:
+        """Set another password, so that the domain counts each use of the previous one as wrong.
+
+        A domain does not count the last two passwords, so this sets two others in between.
+        """
+        dn = base64.b64encode(f"CN={user.name},CN=Users,{_BASE_DN}".encode()).decode()
+        changes = []
+        for each in (f"{password}-1", f"{password}-2", password):
+            value = base64.b64encode(f'"{each}"'.encode("utf-16-le")).decode()
+            changes.append(f"dn:: {dn}\nchangetype: modify\nreplace: unicodePwd\nunicodePwd:: {value}\n")
+        self._ldb("ldbmodify", f"{self._directory}/private/sam.ldb", stdin="\n".join(changes))
 
     def _configure(self, kdc_port: int, kpasswd_port: int) -> None:
         places = {"domain": DOMAIN, "realm": _REALM}
@@ -194,7 +207,7 @@ class SambaAd:
         give_to_server_user(self._keytab, self._helper_directory, self._helper_directory / "private")
         account = server_user()
         if account is not None:
-            # winbindd insists on the mode of this directory; its group is free.
+            # winbindd requires the mode of this directory, but accepts any group.
             os.chown(self._directory / "state" / "winbindd_privileged", -1, account.pw_gid)
 
     def _ldb(self, command: str, database: str, *arguments: str, stdin: str = "") -> str:

@@ -1,4 +1,4 @@
-"""The self-test: does the network behave as its description says?"""
+"""The self-test: it checks that the network behaves as described."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AT_ONCE = 4
 
 
 def run_selftest(network: CorporateNetwork) -> tuple[int, list[str]]:
-    """Run all checks; return their number and what is wrong."""
+    """Run all checks; return their number and the faults."""
     together = [*ProxyChecks(network).all(), *OriginChecks(network).all()]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         complaints = list(pool.map(Check.complaint, together))
@@ -27,7 +27,7 @@ def run_selftest(network: CorporateNetwork) -> tuple[int, list[str]]:
 
 
 def _checks_that_count(network: CorporateNetwork) -> Iterator[Check]:
-    """Give the checks that need the network for themselves."""
+    """Yield the checks that need exclusive use of the network."""
     bob = network.ad.bob
     url = network.origin.url("/status/200", host="origin.test")
     log = network.ntlm.log

@@ -1,4 +1,4 @@
-"""A Squid with one port for every way to log in, and who may log in where."""
+"""A Squid with one port for each login scheme, and its password files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HELPERS = "/usr/lib/squid"
 class Upstream:
     """One port of a Squid: an upstream proxy for the program under test.
 
-    Its log has the requests to this port only.
+    Its log has only the requests to this port.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Squid:
     """One Squid process."""
 
     def __init__(self, processes: Processes, name: str) -> None:
-        """Name it; letters only, the name is part of Squid's service name."""
+        """Take a name of letters only, since it is part of Squid's service name."""
         self._processes = processes
         self._name = name
         self._directory = processes.directory / f"squid-{name}"
@@ -62,7 +62,7 @@ class Squid:
         place: SquidPlace,
         env: Mapping[str, str] | None = None,
     ) -> dict[str, Upstream]:
-        """Start it; return its ports by their names."""
+        """Start the Squid; return its ports by their names."""
         self._directory.mkdir()
         give_to_server_user(self._directory)
         configuration = self._processes.directory / f"squid-{self._name}.conf"

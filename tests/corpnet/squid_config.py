@@ -37,7 +37,7 @@ class Port:
 
 @dataclass(frozen=True)
 class SquidSettings:
-    """What the Squids differ in."""
+    """The settings in which the Squids differ."""
 
     programs: Mapping[str, str]  # the login helper of each scheme
     options: Sequence[str] = ()  # more lines for the configuration
@@ -46,14 +46,14 @@ class SquidSettings:
 
 @dataclass(frozen=True)
 class SquidPlace:
-    """What the Squids share."""
+    """The settings that all Squids share."""
 
     hosts_file: Path
     certificates: Certificates
 
 
 # client_request_buffer_max_size: with the default of 512 KB Squid 5.7 now and then resets a TLS connection in
-# the middle of a long upload, whoever sends it (curl does not get through either).
+# the middle of a long upload, from any client (also from curl).
 _COMMON = """\
 visible_hostname proxy.test
 pid_filename {directory}/squid.pid

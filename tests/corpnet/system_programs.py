@@ -1,4 +1,4 @@
-"""Where the system's programs are, and what installs those that are missing. Can be imported anywhere."""
+"""Where the system's programs are, and the script that installs missing ones. Any module can import this."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _SECONDS = 60.0
 
 
 def at_once(calls: Sequence[Callable[[], _Result]]) -> list[_Result]:
-    """Make all calls at the same moment, a thread each; return what each returned, in order."""
+    """Make all calls at the same moment, each in a thread; return the results in order."""
     start = Barrier(len(calls))
 
     def run(call: Callable[[], _Result]) -> _Result:

@@ -1,4 +1,4 @@
-"""Whole requests through Px, each with its own check of what came back."""
+"""Complete requests through Px, each with its own check of the answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .http_client import Answer, Body, Client
 
 HOST = "origin.test"
 SMALL_BYTES = 1000
-#: More than Px keeps for a replay, less than takes time.
+#: Larger than a body that Px keeps for a replay, but small enough to be fast.
 MEDIUM_BYTES = 1_000_003
 LARGE_BYTES = 200_000_000
 
@@ -25,8 +25,8 @@ class Exchange:
     """One kind of request.
 
     Attributes:
-        run: Does it over this connection and checks the answer.
-        is_tunnel: Whether the connection is of no more use after it.
+        run: Makes the request over a connection and checks the answer.
+        is_tunnel: Whether the request uses up its connection.
     """
 
     run: Callable[[Client, CorporateNetwork], None]
@@ -41,7 +41,7 @@ def get(client: Client, network: CorporateNetwork) -> None:
 
 
 def upload(client: Client, network: CorporateNetwork, body: Body, method: str = "PUT") -> None:
-    """Send a body; the origin says what it got."""
+    """Send a body; the origin answers with its length and checksum."""
     answer = client.request(method, network.origin.url("/upload", HOST), body)
     assert answer.status == 200, answer
     got = answer.json
@@ -68,7 +68,7 @@ def open_tls_tunnel(client: Client, network: CorporateNetwork) -> None:
 
 
 def check_origin_is_reached(tunnel_end: Client) -> None:
-    """Ask the origin itself, twice: it is one connection that leads there."""
+    """Check that this connection leads to the origin, and that two requests reach it over one connection."""
     answers = [tunnel_end.get("/counter", headers=[("Host", HOST)]) for _ in range(2)]
     assert [answer.status for answer in answers] == [200, 200]
     first, second = (answer.json for answer in answers)
@@ -77,7 +77,7 @@ def check_origin_is_reached(tunnel_end: Client) -> None:
 
 
 def check_no_login_shown(answer: Answer) -> None:
-    """Nothing of the login at the upstream is the client's business."""
+    """Check that the client sees nothing of the login at the upstream."""
     assert answer.header("proxy-authenticate") == ""
     assert answer.header("proxy-authentication-info") == ""
 

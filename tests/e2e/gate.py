@@ -1,4 +1,4 @@
-"""A TCP relay in front of a server, which can be taken away, made mute, and put back at the same port."""
+"""A TCP relay in front of a server; a test can close it, mute it, and open it again at the same port."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Self
 
 _LOOPBACK = "127.0.0.1"
 _PIECE = 262_144
-_CUT_OFF = struct.pack("ii", 1, 0)  # SO_LINGER: a reset instead of an end
+_CUT_OFF = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 
 class Gate:
     """Passes connections on to a port while it is open; its own port stays the same.
 
     Args:
-        target_port: Of the server behind it.
+        target_port: The port of the server behind it.
 
     Attributes:
-        port: Where it listens.
-        connections: How many it has accepted so far.
-        is_mute: Whether it accepts connections and passes nothing on.
+        port: The port on which it listens.
+        connections: The number of connections accepted so far.
+        is_mute: Whether it accepts connections but forwards nothing.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -45,14 +45,14 @@ class Gate:
         self.shut()
 
     def open(self) -> None:
-        """Listen, at the same port as before."""
+        """Listen at the same port as before."""
         listening = socket.create_server((_LOOPBACK, self.port), backlog=128)
         self.port = listening.getsockname()[1]
         self._listening = listening
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
 
     def shut(self) -> None:
-        """Refuse connections, and reset those there are, as a machine that goes down."""
+        """Refuse new connections and reset the open ones, like a machine that crashes."""
         if self._listening is None:
             return
         self._listening.shutdown(socket.SHUT_RDWR)

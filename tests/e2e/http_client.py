@@ -1,7 +1,7 @@
-"""A client whose connections are in the hands of the test: one `Client` is one connection to Px.
+"""An HTTP client whose test controls the connections: one `Client` is one connection to Px.
 
-`http.client` hides what these tests are about: whether a connection was kept, what came before the final
-answer, how a tunnel ends. Bodies are streamed and only their checksum is kept, so that two gigabytes cost
+`http.client` hides what these tests check: whether a connection was kept, which interim answers arrived,
+how a tunnel ended. Bodies are streamed and only their checksum is kept, so that two gigabytes cost
 nothing here.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 from tests.corpnet.payload import payload
 
 TIMEOUT_SECONDS = 30.0
-#: Of a body only so much is kept to look at.
+#: The number of bytes of a body that are kept for the test.
 MAX_KEPT_BYTES = 1 << 20
 
 _PIECE = 262_144
@@ -38,13 +38,13 @@ class Body:
     chunked: bool = False
 
     def fields(self) -> Headers:
-        """Return what announces it."""
+        """Return the header fields that announce the body."""
         if self.chunked:
             return [("Transfer-Encoding", "chunked")]
         return [("Content-Length", str(self.length))]
 
     def wire(self) -> Iterator[bytes | memoryview]:
-        """Give it as it goes over the wire."""
+        """Yield the body as it goes over the wire."""
         for piece in payload(self.length):
             if self.chunked:
                 yield b"%x\r\n" % len(piece)
@@ -93,8 +93,8 @@ class Client:
     """One connection to Px, or through it: after `connect` the same object talks to the other end.
 
     Args:
-        port: Of Px.
-        timeout: For any single read or write.
+        port: The port of Px.
+        timeout: The timeout in seconds of a single read or write.
     """
 
     def __init__(self, port: int, timeout: float = TIMEOUT_SECONDS) -> None:
@@ -111,16 +111,16 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self.reader.close()
         self._socket.close()
 
     def shut_down_writing(self) -> None:
-        """Say that nothing more comes from here."""
+        """Close the sending direction."""
         self._socket.shutdown(socket.SHUT_WR)
 
     def send(self, data: bytes | memoryview) -> None:
-        """Send all of this."""
+        """Send all bytes."""
         self._socket.sendall(data)
 
     def read_to_end(self) -> bytes:
@@ -128,7 +128,7 @@ class Client:
         return self.reader.read()
 
     def is_closed_by_peer(self) -> bool:
-        """Wait for the other side to say something; tell whether it said that it is done."""
+        """Wait until the peer sends or closes; return whether the peer closed."""
         try:
             return not self.reader.read(1)
         except ConnectionResetError:
@@ -139,14 +139,14 @@ class Client:
     ) -> Answer:
         """Send a request and return the answer to it."""
         self.send_head(method, target, [*headers, *(body.fields() if body else [])])
-        # An answer may come before the body is through, and the connection close.
+        # The peer may answer and close before the whole body is sent.
         with contextlib.suppress(ConnectionError):
             for piece in body.wire() if body else ():
                 self.send(piece)
         return self.read_answer(method)
 
     def send_head(self, method: str, target: str, headers: Iterable[tuple[str, str]] = ()) -> None:
-        """Send the head of a request; Host is that of the target unless it is given."""
+        """Send the head of a request; without a given Host, Host names the target."""
         fields = list(headers)
         if not any(name.lower() == "host" for name, _ in fields):
             authority = target.partition("://")[2] or target
@@ -156,11 +156,11 @@ class Client:
         self.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
     def get(self, target: str, headers: Iterable[tuple[str, str]] = ()) -> Answer:
-        """GET it."""
+        """Send a GET request."""
         return self.request("GET", target, headers=headers)
 
     def connect(self, authority: str, headers: Iterable[tuple[str, str]] = ()) -> Answer:
-        """Ask for a tunnel; when the status is 200, this object is its end."""
+        """Ask for a tunnel; after a 200, this object talks to the other end of the tunnel."""
         return self.request("CONNECT", authority, headers=headers)
 
     def start_tls(self, ca_file: str, host: str) -> None:

@@ -1,4 +1,4 @@
-"""The ways to log in, as a table: which upstream, whose secret, in what form, and what it has to cost."""
+"""A table of all ways to log in: the upstream, the user, the form of the secret, and the expected 407s."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
-from px.core.md4 import nt_hash
+from px.core.auth.md4 import nt_hash
 from tests.corpnet.kerberos import Realm, User
 from tests.corpnet.network import CorporateNetwork
 from tests.corpnet.squid import Upstream
@@ -19,7 +19,7 @@ from tests.px_process import PxProcess
 
 
 class Secret(Enum):
-    """What Px is given."""
+    """The form in which Px gets the secret."""
 
     PASSWORD = auto()
     NT_HASH = auto()
@@ -27,7 +27,7 @@ class Secret(Enum):
 
 
 class Kerberos(Enum):
-    """What Px finds of Kerberos."""
+    """The Kerberos files that Px finds: a ticket, only a krb5.conf, or neither."""
 
     TICKET = auto()
     KDC = auto()  # no ticket, but krb5.conf names the KDC
@@ -40,17 +40,17 @@ class Login:
 
     Attributes:
         port: Name of the upstream in `CorporateNetwork`.
-        scheme: On the wire; what Squid has to note.
-        first: 407s of the first contact.
-        cold: 407s of each later new connection.
+        scheme: The scheme that Squid must log.
+        first: The number of 407s of the first contact.
+        cold: The number of 407s of each later new connection.
         user: ``ad.bob``, ``mit.alice``...
-        spelling: Of the user name for ``--username``.
-        secret: What Px is given.
-        kerberos: What Px finds.
-        host: Of the upstream; by an address there is no Kerberos.
-        options: More for Px.
-        closing: Through the relay that closes after each 407.
-        keep_alive: False: the Squid whose first 407 closes.
+        spelling: How ``--username`` spells the user name.
+        secret: The form in which Px gets the secret.
+        kerberos: The Kerberos files that Px finds.
+        host: The host of the upstream; with an address Kerberos is not possible.
+        options: More options for Px.
+        closing: Whether to use the relay that closes the connection after each 407.
+        keep_alive: False: use the Squid that closes the connection after its first 407.
     """
 
     port: str
@@ -68,7 +68,7 @@ class Login:
 
     @property
     def is_bound(self) -> bool:
-        """Whether the login is of the connection."""
+        """Whether the login belongs to the connection."""
         return self.scheme in ("ntlm", "negotiate")
 
     @property
@@ -84,7 +84,7 @@ class Login:
         return user
 
     def upstream(self, network: CorporateNetwork) -> Upstream:
-        """Return the port; its log is Squid's, also for the relay before it."""
+        """Return the port. Its log is Squid's, even if a relay is in front of it."""
         place = network if self.keep_alive else network.no_keep_alive
         upstream = getattr(place, self.port)
         assert isinstance(upstream, Upstream)
@@ -121,14 +121,14 @@ class Login:
     def running_px(
         self, network: CorporateNetwork, directory: Path, *arguments: str, **environment: str
     ) -> Iterator[PxProcess]:
-        """Give a Px that logs in this way."""
+        """Yield a Px that logs in this way."""
         variables = {**self.environment(network, directory), **environment}
         with PxProcess(directory, *self.arguments(network), *arguments, environment=variables) as px:
             yield px
 
 
 def kerberos_environment(kerberos: Kerberos, realm: Realm, user: User, directory: Path) -> dict[str, str]:
-    """Return the variables for Kerberos; nothing of this machine's own is found by them."""
+    """Return the variables for Kerberos; they hide the configuration and tickets of this machine."""
     cache = directory / "ccache"
     if kerberos is Kerberos.TICKET:
         return realm.kinit(user, cache)
@@ -205,5 +205,5 @@ LOGINS = {
 
 
 def only(*names: str) -> list[ParameterSet]:
-    """Return some of `LOGINS` as parameters of a test; all without names."""
+    """Return the named ones of `LOGINS` as parameters of a test; without names, all."""
     return [pytest.param(LOGINS[name], id=name) for name in names or LOGINS]

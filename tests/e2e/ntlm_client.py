@@ -1,4 +1,4 @@
-"""A client that logs in by NTLM itself, step by step."""
+"""A client that performs an NTLM login itself, step by step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Send = Callable[[str], Answer]
 
 
 def log_in(send: Send, username: str, password: str) -> Answer:
-    """Take a handshake to its end; `send` sends a Proxy-Authorization and returns the answer."""
+    """Complete a handshake; `send` sends a Proxy-Authorization and returns the answer."""
     context = spnego.client(
         username, password, hostname="localhost", service="HTTP", protocol="ntlm",
         options=spnego.NegotiateOptions.use_ntlm,
@@ -25,7 +25,7 @@ def log_in(send: Send, username: str, password: str) -> Answer:
 
 
 def get_by(client: Client, url: str, username: str, password: str) -> Answer:
-    """GET with a login of the client's own."""
+    """Send a GET and log in as the client."""
     return log_in(
         lambda credentials: client.get(url, [("Proxy-Authorization", credentials)]), username, password
     )

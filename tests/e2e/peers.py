@@ -1,4 +1,4 @@
-"""An origin that does exactly what a test says, on one connection."""
+"""An origin that serves one connection with a function of the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Serve = Callable[[socket.socket], None]
 
 @dataclass
 class Peer:
-    """Where it listens, and when it is through."""
+    """The port of the origin, and an event for the end of its connection."""
 
     port: int
     is_through: threading.Event
@@ -24,7 +24,7 @@ class Peer:
 
 @contextmanager
 def running_peer(serve: Serve) -> Iterator[Peer]:
-    """Serve one connection in a thread; what goes wrong there goes wrong at the end of the block."""
+    """Serve one connection in a thread; the end of the block raises the errors of that thread."""
     with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
         listening.settimeout(_SECONDS)
         peer = Peer(listening.getsockname()[1], threading.Event())
@@ -52,7 +52,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def read_head(connection: socket.socket) -> bytes:
-    """Return a head, byte by byte so that what follows stays."""
+    """Return a head; read byte by byte, so that later bytes stay in the socket."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         byte = connection.recv(1)

@@ -1,4 +1,4 @@
-"""Clients' tickets verified with a keytab, by the system's Kerberos library and those of a real KDC."""
+"""The system's Kerberos library verifies tickets of a real KDC with a keytab."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from px.core.client_acceptor import Acceptance, ClientAcceptor, ClientRefusedError
-from px.system.client_acceptors import find_keytab
-from px.system.gssapi import GssapiError, load_gssapi
+from px.core.client_login.acceptor import Acceptance, ClientAcceptor, ClientRefusedError
+from px.system.client_login.acceptors import find_keytab
+from px.system.login.gssapi import GssapiError, load_gssapi
 from tests.corpnet.network import CorporateNetwork
 from tests.corpnet.system_programs import SYSTEM_PATH
 
@@ -47,11 +47,11 @@ def open_acceptor() -> ClientAcceptor:
 
 
 @pytest.mark.parametrize("host", ["localhost", "proxy.test"])
-async def test_a_ticket_for_any_name_in_the_keytab_is_taken(place, host):
+async def test_px_accepts_a_ticket_for_any_name_in_the_keytab(place, host):
     assert await open_acceptor().step(place.make_token(host)) == Acceptance(b"", "alice@MIT.TEST")
 
 
-async def test_a_token_is_good_once(place):
+async def test_px_accepts_a_token_only_once(place):
     token = place.make_token()
     await open_acceptor().step(token)
     with pytest.raises(ClientRefusedError, match="replay"):
@@ -66,7 +66,7 @@ async def test_a_damaged_token_is_refused(place, damage):
         await open_acceptor().step(bytes(token))
 
 
-def test_a_keytab_without_a_key_for_http_is_none(place, tmp_path):
+def test_a_keytab_without_a_key_for_http_is_an_error(place, tmp_path):
     keytab = tmp_path / "host.keytab"
     script = f"addent -password -p host/localhost@MIT.TEST -k 1 -e aes256-cts\nsecret\nwkt {keytab}\nq\n"
     environment = {**os.environ, "PATH": SYSTEM_PATH}

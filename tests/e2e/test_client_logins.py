@@ -1,4 +1,4 @@
-"""Logins that belong to a client's connection: Px keeps out of them and never shares the connection."""
+"""Logins that are bound to a client's connection: Px forwards them and never shares the connection."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def test_curl_logs_in_through_px(network: CorporateNetwork, tmp_path: Path, opti
         watch.check_cost(1, answered=0)
 
 
-def test_two_clients_that_log_in_themselves_never_share(network: CorporateNetwork, tmp_path: Path) -> None:
+def test_two_clients_that_log_in_themselves_never_share_a_connection(
+    network: CorporateNetwork, tmp_path: Path
+) -> None:
     url = network.origin.url("/", HOST)
     watch = Watch(network.ntlm)
     users = (network.ad.bob, network.ad.carol)
@@ -54,13 +56,13 @@ def test_two_clients_that_log_in_themselves_never_share(network: CorporateNetwor
             assert clients[user_number].get(url).status == 200
         names = [entry.user for entry in watch.entries(answered=4)]
         assert names == [f"{DOMAIN}\\{users[number].name}" for number in (0, 1, 0, 1)]
-        with Client(px.port) as stranger:
-            answer = stranger.get(url)
+        with Client(px.port) as unauthenticated:
+            answer = unauthenticated.get(url)
             assert answer.status == 407
             assert "NTLM" in answer.header("proxy-authenticate")
-        clients[0].close()  # with it its login: nobody inherits that
-        with Client(px.port) as stranger:
-            assert stranger.get(url).status == 407
+        clients[0].close()  # so that no other client inherits its login
+        with Client(px.port) as unauthenticated:
+            assert unauthenticated.get(url).status == 407
 
 
 def _site_login(client: Client, url: str, name: str) -> Answer:
@@ -82,9 +84,9 @@ def site(request: pytest.FixtureRequest, network: CorporateNetwork, tmp_path: Pa
             yield px, network.origin.url("/ntlm-login", HOST)
 
 
-def test_logins_at_a_site_step_by_step_in_turn(site: tuple[PxProcess, str]) -> None:
+def test_clients_log_in_at_a_site_in_alternate_steps(site: tuple[PxProcess, str]) -> None:
     px, url = site
-    with Client(px.port) as ann, Client(px.port) as ben, Client(px.port) as stranger:
+    with Client(px.port) as ann, Client(px.port) as ben, Client(px.port) as unauthenticated:
         assert [client.get(url).status for client in (ann, ben)] == [401, 401]
         for client in (ann, ben):
             answer = client.get(url, [("Authorization", ntlm_messages.negotiate_message())])
@@ -93,14 +95,14 @@ def test_logins_at_a_site_step_by_step_in_turn(site: tuple[PxProcess, str]) -> N
             login = [("Authorization", ntlm_messages.authenticate_message(name))]
             assert client.get(url, login).json["user"] == name
         assert [client.get(url).json["user"] for client in (ann, ben, ann)] == ["ann", "ben", "ann"]
-        assert stranger.get(url).status == 401
+        assert unauthenticated.get(url).status == 401
         ann.close()
         with Client(px.port) as other:
             assert other.get(url).status == 401
         assert ben.get(url).json["user"] == "ben"
 
 
-def test_logins_at_a_site_all_at_once(site: tuple[PxProcess, str]) -> None:
+def test_many_clients_log_in_at_a_site_concurrently(site: tuple[PxProcess, str]) -> None:
     px, url = site
     names = [f"user{number}" for number in range(8)]
 

@@ -1,4 +1,4 @@
-"""The debug log, read as a person does who has to find out what went wrong."""
+"""The debug log tells a reader what went wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WRONG = "Wr0ng-Secret-5c7d"
 
 
 def curl(px: PxProcess, *arguments: str) -> int:
-    """Run curl through Px; return the status of the answer, or of that to its CONNECT."""
+    """Run curl through Px; return the status of the answer, or of the answer to CONNECT."""
     command = [
         "curl",
         "-s",
@@ -38,7 +38,7 @@ def curl(px: PxProcess, *arguments: str) -> int:
 
 
 class DebugLog:
-    """What ``--debug`` has written, its measures of time and bytes as ``N``."""
+    """The lines of ``--debug``, with ``N`` for each time and each number of bytes."""
 
     def __init__(self, px: PxProcess, **names: object) -> None:
         self.text = (px.directory / f"debug-{px.port}-main.log").read_text()
@@ -56,12 +56,14 @@ class DebugLog:
         return re.sub(r"\b[\d.]+(?= ms| bytes| down)", "N", message)
 
     def of(self, request: str) -> list[str]:
-        """The life of one request, by its id."""
+        """Return the lines of one request."""
         return [message for id_, message in self._of_requests if id_ == request]
 
 
 @pytest.mark.shows("--debug")
-def test_the_life_of_a_get_and_a_tunnel_after_a_failover(network: CorporateNetwork, tmp_path: Path) -> None:
+def test_the_log_has_all_steps_of_a_get_and_a_tunnel_after_a_failover(
+    network: CorporateNetwork, tmp_path: Path
+) -> None:
     url, who = network.origin.url("/bytes/1000?token=s3cret", HOST), f"ADTEST\\{network.ad.bob.name}"
     tls = f"{HOST}:{network.origin.tls_port}"
     password = network.ad.bob.password
@@ -101,13 +103,13 @@ def test_the_life_of_a_get_and_a_tunnel_after_a_failover(network: CorporateNetwo
         "over a kept connection to the upstream <squid>, logged in by NTLM",
         "200 after N ms from the upstream <squid>",
     ]
-    assert end == "ended after N ms: N bytes up, N down"  # and before it perhaps that curl just left
+    assert end == "ended after N ms: N bytes up, N down"  # a line before it may say that curl has just left
     assert log.of_px[1] == "px.ini: none; upstreams: <dead>, <squid>; noproxy: none"
     assert "s3cret" not in log.text
     assert password not in log.text
 
 
-def test_the_life_of_a_login_that_is_refused(network: CorporateNetwork, tmp_path: Path) -> None:
+def test_the_log_has_all_steps_of_a_refused_login(network: CorporateNetwork, tmp_path: Path) -> None:
     url, who = network.origin.url("/", HOST), f"ADTEST\\{network.ad.carol.name}"
     options = (f"--proxy=127.0.0.1:{network.ntlm.port}", f"--username={who}", "--debug")
     with (
@@ -129,15 +131,15 @@ def test_the_life_of_a_login_that_is_refused(network: CorporateNetwork, tmp_path
     first, second, third = (log.of(f"c{number}.1") for number in (1, 2, 3))
     offers = "407 after N ms: the upstream offers NTLM"
     assert first == [*asked, connected, offers, *handshake, f"502 after N ms: {refused}", end]
-    doubt = f"{refused} To make sure, Px logs in there for no site."
-    assert second == [*asked, doubt, connected, *handshake, f"502 after N ms: {refused}", end]
+    uncertain = f"{refused} To make sure, Px logs in with a request that the upstream itself answers."
+    assert second == [*asked, uncertain, connected, offers, *handshake, f"502 after N ms: {refused}", end]
     assert third[:2] == asked
     assert "2 times in a row. Px sends no more logins for now" in third[2]
     assert third[3:] == [end]
     assert _WRONG not in log.text
 
 
-def test_why_a_route_is_direct(network: CorporateNetwork, tmp_path: Path) -> None:
+def test_the_log_says_why_a_route_is_direct(network: CorporateNetwork, tmp_path: Path) -> None:
     at = f"127.0.0.1:{network.origin.port}"
     options = (f"--proxy=127.0.0.1:{network.ntlm.port}", "--debug")
     for noproxy, why in (

@@ -1,4 +1,4 @@
-"""Targets that the upstream denies: to one who is logged in, by 407 or by 403."""
+"""Targets that the upstream denies to a logged-in user, by 407 or by 403."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LOGINS = only("ntlm", "kerberos-ad-ticket", "negotiate-no-ticket", "basic-ad-no
 
 @pytest.mark.parametrize("ask", _ASKS)
 @pytest.mark.parametrize("login", _LOGINS)
-def test_a_407_that_means_denied_costs_only_that_host(
+def test_a_407_that_means_denied_blocks_only_that_host(
     network: CorporateNetwork, tmp_path: Path, login: Login, ask: Ask
 ) -> None:
     watch = Watch(login.upstream(network))
@@ -74,7 +74,7 @@ def _check_denial(answer: Answer, network: CorporateNetwork, login: Login) -> No
 
 
 @pytest.mark.parametrize("login", _LOGINS)
-def test_two_denied_hosts_in_turn_block_nobody(
+def test_two_denied_hosts_in_turn_do_not_block_the_account(
     network: CorporateNetwork, tmp_path: Path, login: Login
 ) -> None:
     with bad_passwords(network, login.account(network)), login.running_px(network, tmp_path) as px:
@@ -88,10 +88,10 @@ def test_two_denied_hosts_in_turn_block_nobody(
 
 
 @pytest.mark.parametrize("login", _LOGINS)
-def test_denied_hosts_as_the_very_first_requests_block_nobody(
+def test_denied_hosts_in_the_first_requests_do_not_block_the_account(
     network: CorporateNetwork, tmp_path: Path, login: Login
 ) -> None:
-    """Before the first login a rule looks like a wrong password; a login for no site tells them apart."""
+    """Before the first login a rule looks like a wrong password; a verification tells the two apart."""
     statuses = []
     with bad_passwords(network, login.account(network)), login.running_px(network, tmp_path) as px:
         for host in DENIED_HOSTS * 2:

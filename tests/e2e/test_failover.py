@@ -1,4 +1,4 @@
-"""Several upstreams: the one that works is used and kept, the others are there when it goes."""
+"""Several upstreams: Px stays with one that works, and uses another when that one fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.corpnet.network import CorporateNetwork
 from tests.corpnet.ports import reserved_ports
-from tests.net.silent import Silent
+from tests.io.silent import Silent
 from tests.px_process import PxProcess
 
 from . import exchanges
@@ -27,7 +27,7 @@ _DEADLINE_SECONDS = 15.0
 def _px(
     network: CorporateNetwork, directory: Path, *upstreams: int | str, socktimeout: float = 2
 ) -> Iterator[PxProcess]:
-    """Give a Px whose upstreams listen at these ports, or are called so, and ask bob to log in by NTLM."""
+    """Yield a Px with these upstreams (ports or host names), at which bob logs in by NTLM."""
     bob = network.ad.bob
     proxies = ",".join(each if isinstance(each, str) else f"127.0.0.1:{each}" for each in upstreams)
     options = (f"--username=ADTEST\\{bob.name}", f"--socktimeout={socktimeout}", "--verbose")
@@ -51,9 +51,7 @@ def _get(px: PxProcess, network: CorporateNetwork) -> None:
     ],
 )
 @pytest.mark.shows("--proxy")
-def test_a_dead_upstream_is_passed_over(
-    network: CorporateNetwork, tmp_path: Path, exchange: Exchange
-) -> None:
+def test_px_skips_a_dead_upstream(network: CorporateNetwork, tmp_path: Path, exchange: Exchange) -> None:
     with reserved_ports(1) as (dead,), _px(network, tmp_path, dead, network.ntlm.port) as px:
         with Client(px.port) as client:
             exchange.run(client, network)
@@ -61,7 +59,7 @@ def test_a_dead_upstream_is_passed_over(
 
 
 @pytest.mark.shows("--proxy")
-def test_a_black_hole_is_passed_over_long_before_its_timeout(
+def test_px_skips_a_silent_upstream_long_before_the_timeout(
     network: CorporateNetwork, tmp_path: Path
 ) -> None:
     with (
@@ -77,7 +75,7 @@ def test_a_black_hole_is_passed_over_long_before_its_timeout(
 
 
 @pytest.mark.shows("--proxy")
-def test_the_upstream_that_works_is_kept_until_it_goes(network: CorporateNetwork, tmp_path: Path) -> None:
+def test_px_stays_with_a_working_upstream_until_it_fails(network: CorporateNetwork, tmp_path: Path) -> None:
     with (
         Gate(network.ntlm.port) as first,
         Gate(network.ntlm.port) as second,
@@ -91,7 +89,7 @@ def test_the_upstream_that_works_is_kept_until_it_goes(network: CorporateNetwork
         assert second.connections > 0
         first.open()
         _wait_for_text(px, f"127.0.0.1:{first.port} accepts connections again")
-        before = first.connections  # the probe's
+        before = first.connections  # the connection of the probe
         with Client(px.port) as client:
             exchanges.open_tunnel(client, network)
         _get(px, network)
@@ -108,7 +106,7 @@ def _wait_for_text(px: PxProcess, text: str) -> None:
         time.sleep(0.02)
 
 
-def test_an_upstream_that_goes_in_the_middle_of_an_answer_costs_that_answer_only(
+def test_an_upstream_that_fails_during_an_answer_breaks_only_that_answer(
     network: CorporateNetwork, tmp_path: Path
 ) -> None:
     with (
@@ -130,7 +128,7 @@ def test_an_upstream_that_goes_in_the_middle_of_an_answer_costs_that_answer_only
 
 
 def _read_rest(client: Client) -> int:
-    """Read until the connection ends, in whatever way; return how much came."""
+    """Read until the connection closes or breaks; return the number of bytes."""
     count = 0
     try:
         while piece := client.reader.read(1 << 20):
@@ -141,7 +139,7 @@ def _read_rest(client: Client) -> int:
 
 
 def test_a_post_that_may_have_arrived_is_not_sent_again(network: CorporateNetwork, tmp_path: Path) -> None:
-    """The upstream goes while the origin works: the client is told, and nobody else asked."""
+    """The upstream fails while the origin works: the client gets an error, and Px asks no other upstream."""
     with (
         Gate(network.ntlm.port) as first,
         Gate(network.ntlm.port) as second,
@@ -175,7 +173,7 @@ def _wait_until_origin_has(network: CorporateNetwork, path: str) -> None:
 
 
 @pytest.mark.shows("--socktimeout")
-def test_an_upstream_that_falls_silent_in_a_login_is_passed_over(
+def test_px_skips_an_upstream_that_stops_answering_during_a_login(
     network: CorporateNetwork, tmp_path: Path
 ) -> None:
     with (
@@ -194,7 +192,7 @@ def test_an_upstream_that_falls_silent_in_a_login_is_passed_over(
 
 
 @pytest.mark.shows("--socktimeout")
-def test_all_upstreams_dead_is_a_502_in_time(network: CorporateNetwork, tmp_path: Path) -> None:
+def test_px_answers_502_in_time_if_all_upstreams_are_dead(network: CorporateNetwork, tmp_path: Path) -> None:
     with reserved_ports(2) as (first, second), _px(network, tmp_path, first, second, socktimeout=1) as px:
         for method, target in (
             ("GET", network.origin.url("/", HOST)),

@@ -1,4 +1,4 @@
-"""HTTP as it is: answers without a body, interim answers, trailers, upgrades; directly and by an upstream."""
+"""Answers without a body, interim answers, trailers, upgrades: directly and through an upstream."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DIRECT, _BY_NTLM = "direct", "ntlm"
 
 
 class Way(NamedTuple):
-    """A running Px and how it reaches the origin."""
+    """A running Px and its route to the origin."""
 
     px: PxProcess
     host: str
@@ -35,7 +35,7 @@ class Way(NamedTuple):
 
 @pytest.fixture(params=[_DIRECT, _BY_NTLM])
 def way(request: pytest.FixtureRequest, network: CorporateNetwork, tmp_path: Path):
-    """Give a Px that goes directly, and one that goes by an upstream."""
+    """Yield a Px that connects directly, and one that uses an upstream."""
     if request.param == _DIRECT:
         with PxProcess(tmp_path, "--noproxy=*", "--verbose") as px:
             yield Way(px, "127.0.0.1", network)
@@ -46,12 +46,12 @@ def way(request: pytest.FixtureRequest, network: CorporateNetwork, tmp_path: Pat
 
 @pytest.fixture
 def direct(network: CorporateNetwork, tmp_path: Path):
-    """Give a Px that goes directly: Squid passes neither 1xx nor trailers nor upgrades on."""
+    """Yield a Px that connects directly, because Squid forwards neither 1xx nor trailers nor upgrades."""
     with PxProcess(tmp_path, "--noproxy=*", "--verbose") as px:
         yield Way(px, "127.0.0.1", network)
 
 
-def test_answers_without_a_body_leave_the_connection_in_step(way: Way) -> None:
+def test_answers_without_a_body_keep_the_connection_usable(way: Way) -> None:
     with Client(way.px.port) as client:
         for _ in range(2):
             answer = client.request("HEAD", way.url(f"/bytes/{SMALL_BYTES}"))
@@ -63,13 +63,13 @@ def test_answers_without_a_body_leave_the_connection_in_step(way: Way) -> None:
             assert answer.sha256 == checksum(SMALL_BYTES)
 
 
-def test_a_body_that_ends_with_the_connection(way: Way) -> None:
+def test_a_body_that_ends_with_the_connection_arrives_whole(way: Way) -> None:
     with Client(way.px.port) as client:
         answer = client.get(way.url(f"/close/{SMALL_BYTES}"))
         assert (answer.status, answer.sha256) == (200, checksum(SMALL_BYTES))
 
 
-def test_a_chunked_answer(way: Way) -> None:
+def test_a_chunked_answer_arrives_whole(way: Way) -> None:
     with Client(way.px.port) as client:
         for _ in range(2):
             answer = client.get(way.url(f"/chunked/{SMALL_BYTES}"))
@@ -77,13 +77,13 @@ def test_a_chunked_answer(way: Way) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 418, 429, 500, 503])
-def test_an_error_of_the_origin_is_passed_on(way: Way, status: int) -> None:
+def test_px_forwards_an_error_of_the_origin(way: Way, status: int) -> None:
     with Client(way.px.port) as client:
         answer = client.get(way.url(f"/status/{status}"))
     assert (answer.status, answer.text) == (status, f"status {status}\n")
 
 
-def test_a_client_that_expects_100_gets_it_from_the_origin(way: Way) -> None:
+def test_a_client_that_expects_100_gets_the_100_of_the_origin(way: Way) -> None:
     body = Body(SMALL_BYTES)
     with Client(way.px.port) as client:
         client.send_head("PUT", way.url("/upload"), [*body.fields(), ("Expect", "100-continue")])
@@ -94,7 +94,7 @@ def test_a_client_that_expects_100_gets_it_from_the_origin(way: Way) -> None:
         assert client.read_answer("PUT").json["sha256"] == checksum(SMALL_BYTES)
 
 
-def test_a_client_that_expects_100_gets_a_refusal_instead(direct: Way) -> None:
+def test_a_client_that_expects_100_can_get_a_refusal_instead(direct: Way) -> None:
     with Client(direct.px.port) as client:
         fields = [*Body(10**9).fields(), ("Expect", "100-continue")]
         client.send_head("PUT", direct.url("/reject"), fields)
@@ -108,7 +108,7 @@ def test_an_early_refusal_reaches_a_client_that_is_still_sending(way: Way) -> No
         assert (answer.status, answer.text) == (413, "too much\n")
 
 
-def test_early_hints_are_passed_on(direct: Way) -> None:
+def test_px_forwards_early_hints(direct: Way) -> None:
     with Client(direct.px.port) as client:
         answer = client.get(direct.url("/early-hints"))
         assert [head.status for head in answer.interim] == [103]
@@ -116,7 +116,7 @@ def test_early_hints_are_passed_on(direct: Way) -> None:
         assert (answer.status, answer.text) == (200, "after the hints\n")
 
 
-def test_trailers_are_passed_on_both_ways(direct: Way) -> None:
+def test_px_forwards_trailers_in_both_directions(direct: Way) -> None:
     with Client(direct.px.port) as client:
         answer = client.get(direct.url(f"/chunked/{SMALL_BYTES}"), [("TE", "trailers")])
         assert answer.trailers == [("X-Checksum", checksum(SMALL_BYTES))]
@@ -136,7 +136,7 @@ def test_fields_reach_the_origin_as_they_were_sent(direct: Way) -> None:
     assert [name for name, _ in got[4:]] == ["Via"]
 
 
-def test_a_websocket_directly(direct: Way) -> None:
+def test_a_websocket_works_without_an_upstream(direct: Way) -> None:
     upgrade = [
         ("Connection", "Upgrade"),
         ("Upgrade", "websocket"),
@@ -161,7 +161,7 @@ def _masked(data: bytes, mask: bytes) -> bytes:
     return bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
 
 
-def test_an_upgrade_brings_what_is_glued_to_its_head(direct: Way) -> None:
+def test_bytes_that_follow_the_head_of_an_upgrade_reach_the_client(direct: Way) -> None:
     def serve(connection: socket.socket) -> None:
         read_head(connection)
         connection.sendall(

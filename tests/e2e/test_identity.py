@@ -1,4 +1,4 @@
-"""Who Px logs in as, and by which schemes it may."""
+"""The user as which Px logs in, and the schemes that it uses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .squid_watch import Watch, bad_passwords
 
 @pytest.mark.shows("--proxy")
 def test_an_upstream_in_px_ini_has_its_own_identity(network: CorporateNetwork, tmp_path: Path) -> None:
-    """The first upstream belongs to bob, whatever --username says; the password shows up nowhere."""
+    """Px logs in at the first upstream as bob in spite of --username; no output shows the password."""
     bob, alice = network.ad.bob, network.ad.alice
     userinfo = f"{quote('ADTEST' + chr(92) + bob.name, safe='')}:{quote(bob.password, safe='')}"
     ini = tmp_path / "px.ini"
@@ -71,7 +71,7 @@ def test_each_upstream_of_a_list_has_its_own_identity(network: CorporateNetwork,
     ("options", "workstation"),
     [(("--workstation=desk-7",), "DESK-7"), ((), socket.gethostname().partition(".")[0][:15].upper())],
 )
-def test_the_domain_is_told_the_workstation(
+def test_the_domain_gets_the_name_of_the_workstation(
     network: CorporateNetwork, tmp_path: Path, options: tuple[str, ...], workstation: str
 ) -> None:
     before = len(network.ad.workstations_of(network.ad.bob))
@@ -95,7 +95,7 @@ _MIT_NO_TICKET = replace(_MIT, kerberos=Kerberos.NOTHING)
         pytest.param(_AD, "KERBEROS", "negotiate", 1, id="ad-KERBEROS"),
         pytest.param(_AD, "ONLYNTLM", "ntlm", 2, id="ad-ONLYNTLM"),
         pytest.param(_AD, "NONEGOTIATE", "ntlm", 2, id="ad-NONEGOTIATE"),
-        # Two 407s: it is NTLM in Negotiate, although there is a ticket.
+        # Two 407s show NTLM in Negotiate, although a ticket exists.
         pytest.param(_AD, "NOKERBEROS", "negotiate", 2, id="ad-NOKERBEROS"),
         pytest.param(_AD_NO_TICKET, "NONTLM", "basic", 1, id="ad-no-ticket-NONTLM"),
         pytest.param(_AD_NO_TICKET, "ANYSAFE", "negotiate", 2, id="ad-no-ticket-ANYSAFE"),
@@ -108,7 +108,7 @@ _MIT_NO_TICKET = replace(_MIT, kerberos=Kerberos.NOTHING)
     ],
 )
 @pytest.mark.shows("--auth", "--username")
-def test_a_policy_picks_what_it_says(
+def test_px_uses_the_scheme_that_the_policy_selects(
     network: CorporateNetwork, tmp_path: Path, login: Login, policy: str, scheme: str, first: int
 ) -> None:
     watch = Watch(login.upstream(network))
@@ -130,7 +130,7 @@ def test_a_policy_picks_what_it_says(
         pytest.param(replace(_MIT, port="digest"), "NODIGEST", id="NODIGEST-digest"),
     ],
 )
-def test_a_policy_that_fits_nothing_sends_nothing_and_says_so(
+def test_px_reports_a_policy_that_allows_no_offered_scheme_and_sends_no_login(
     network: CorporateNetwork, tmp_path: Path, login: Login, policy: str
 ) -> None:
     watch = Watch(login.upstream(network))
@@ -146,7 +146,7 @@ def test_a_policy_that_fits_nothing_sends_nothing_and_says_so(
 def test_at_a_kerberos_only_upstream_ntlm_in_negotiate_is_tried_once(
     network: CorporateNetwork, tmp_path: Path
 ) -> None:
-    """No ticket, but a password; all_mit takes no NTLM in Negotiate. That is to be found out once."""
+    """Px has a password but no ticket. all_mit refuses NTLM in Negotiate, and Px learns this only once."""
     watch = Watch(network.all_mit)
     with _MIT_NO_TICKET.running_px(network, tmp_path) as px:
         with Client(px.port) as client:
@@ -160,7 +160,7 @@ def test_at_a_kerberos_only_upstream_ntlm_in_negotiate_is_tried_once(
 
 @pytest.mark.parametrize("secret", [Secret.NOTHING, Secret.NT_HASH])
 @pytest.mark.parametrize("port", ["digest", "basic"])
-def test_what_is_missing_for_a_login_is_said(
+def test_px_reports_what_is_missing_for_a_login(
     network: CorporateNetwork, tmp_path: Path, secret: Secret, port: str
 ) -> None:
     login = Login(port, port, 1, 0, "mit.alice", secret=secret)
@@ -171,8 +171,8 @@ def test_what_is_missing_for_a_login_is_said(
     assert "password" in answer.text
 
 
-def test_the_domain_takes_ntlmv2_only(network: CorporateNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What all NTLM tests stand on: a proof by NTLMv1 is refused here."""
+def test_the_domain_accepts_only_ntlmv2(network: CorporateNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All NTLM tests rely on this: the domain refuses a response by NTLMv1."""
     bob = network.ad.bob
     statuses = {}
     with bad_passwords(network, bob, at_most=1):

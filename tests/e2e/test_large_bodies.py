@@ -1,4 +1,4 @@
-"""Two gigabytes through Px: every byte arrives, none is kept."""
+"""Two gigabytes go through Px: every byte arrives, and Px does not store the body."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _UPLOAD_CHUNKED: Transfer = partial(exchanges.upload, body=Body(HUGE_BYTES, chun
         pytest.param("ntlm", partial(_download, path="chunked"), id="ntlm-download-chunked"),
     ],
 )
-def test_two_gigabytes_as_the_first_request_take_no_memory(
+def test_px_does_not_store_two_gigabytes_of_the_first_request(
     network: CorporateNetwork, tmp_path: Path, login: str, transfer: Transfer
 ) -> None:
     with LOGINS[login].running_px(network, tmp_path) as px:

@@ -1,4 +1,4 @@
-"""Every way to log in: what each request costs, from the first contact on."""
+"""Every way to log in, and the number of 407s for each request from the first contact on."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .squid_watch import LOGIN_REQUIRED, Watch, bad_passwords
 
 
 class Step(NamedTuple):
-    """One request of the journey.
+    """One request of the sequence.
 
     Attributes:
-        exchange: What is asked.
-        cost: 407s: ``first`` or ``cold`` of the login, or 0 where a connection is kept.
-        is_new: Over a new client connection; else over the one before.
+        exchange: The request.
+        cost: The expected number of 407s: ``first`` or ``cold`` of the login, or 0 for ``kept``.
+        is_new: Whether the client opens a new connection for the request.
     """
 
     exchange: Exchange
@@ -33,8 +33,8 @@ class Step(NamedTuple):
 
 _KEPT, _COLD, _FIRST = "kept", "cold", "first"
 
-# The tunnels each take a connection away, logged in or not.
-_JOURNEY = {
+# Each tunnel uses up one connection, whether it is logged in or not.
+_SEQUENCE = {
     "GET at first": Step(exchanges.GET, _FIRST, is_new=True),
     "POST, same client": Step(exchanges.POST, _KEPT, is_new=False),
     "PUT 200 MB, same client": Step(exchanges.PUT_LARGE, _KEPT, is_new=False),
@@ -51,14 +51,14 @@ _JOURNEY = {
 
 @pytest.mark.px_under_wine("ntlm", "ntlm-non-ascii-hash", "ntlm-tls", "digest", "basic")
 @pytest.mark.parametrize("login", only())
-def test_each_request_costs_what_its_login_has_to_cost(
+def test_each_request_costs_the_407s_that_its_login_needs(
     network: CorporateNetwork, tmp_path: Path, login: Login
 ) -> None:
     check_costs(network, tmp_path, login)
 
 
 def check_costs(network: CorporateNetwork, directory: Path, login: Login) -> None:
-    """Make one request after the other, from the first contact on, and count what each costs."""
+    """Make one request after another, from the first contact on, and check the cost of each."""
     user = login.account(network)
     costs = {_FIRST: login.first, _COLD: login.cold, _KEPT: 0}
     watch = Watch(login.upstream(network))
@@ -68,18 +68,18 @@ def check_costs(network: CorporateNetwork, directory: Path, login: Login) -> Non
         px = stack.enter_context(login.running_px(network, directory))
         clients = stack.enter_context(ExitStack())
         client = clients.enter_context(Client(px.port))
-        for name, step in _JOURNEY.items():
+        for name, step in _SEQUENCE.items():
             if step.is_new:
                 clients.close()
                 client = clients.enter_context(Client(px.port))
             step.exchange.run(client, network)
             if step.exchange.is_tunnel:
-                clients.close()  # a tunnel is in the log when it has ended
+                clients.close()  # Squid logs a tunnel when it ends
             entries = watch.entries(answered=1, refused=costs[step.cost])
             counted[name] = sum(entry.status == LOGIN_REQUIRED for entry in entries)
             schemes |= {entry.login_scheme for entry in entries} - {"-"}
             users |= {entry.user for entry in entries if entry.status == 200}
-    assert counted == {name: costs[step.cost] for name, step in _JOURNEY.items()}
+    assert counted == {name: costs[step.cost] for name, step in _SEQUENCE.items()}
     assert schemes == {login.scheme}
     assert [user.name in name.lower() for name in users] == [True]
 

@@ -1,4 +1,4 @@
-"""--kerberos: a ticket by the password, got ahead of need from real KDCs."""
+"""--kerberos: with a password, Px fetches tickets from real KDCs before requests need them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from tests.corpnet.kerberos import Realm, User
 from tests.corpnet.mit_kdc import BRIEF_SECONDS
 from tests.corpnet.network import CorporateNetwork
+from tests.free_ports import free_port
 from tests.px_process import PxProcess
 
 from . import exchanges
@@ -37,7 +38,7 @@ def _wait_for_output(px: PxProcess, text: str) -> None:
         time.sleep(0.01)
 
 
-def test_the_ticket_is_px_s_own_and_the_user_s_cache_is_left_alone(
+def test_px_gets_a_ticket_of_its_own_and_leaves_the_users_cache_unchanged(
     network: CorporateNetwork, tmp_path: Path
 ) -> None:
     login = _login("mit.alice", "{name}@MIT.TEST", kerberos=Kerberos.TICKET)
@@ -55,7 +56,7 @@ def test_the_ticket_is_px_s_own_and_the_user_s_cache_is_left_alone(
     assert cache.read_bytes() == before
 
 
-def test_the_ticket_of_somebody_else_in_the_cache_is_not_used(
+def test_px_does_not_use_the_ticket_of_another_user_in_the_cache(
     network: CorporateNetwork, tmp_path: Path
 ) -> None:
     login = _login("mit.alice", "{name}@MIT.TEST")
@@ -67,7 +68,7 @@ def test_the_ticket_of_somebody_else_in_the_cache_is_not_used(
 
 
 def test_no_request_waits_for_the_kdc(network: CorporateNetwork, tmp_path: Path) -> None:
-    """It is shut once the ticket is there, and not needed."""
+    """The KDC is closed after the first ticket, and no request needs the KDC."""
     port = int(re.findall(r"kdc = .*:(\d+)", network.mit.realm.krb5_config.read_text())[0])
     login = _login("mit.alice", "{name}@MIT.TEST")
     with Gate(port) as gate:
@@ -94,7 +95,7 @@ def test_a_ticket_is_renewed_before_it_expires(network: CorporateNetwork, tmp_pa
                 exchanges.open_tunnel(client, network)
             requests += 1
             time.sleep(0.2)
-        assert time.monotonic() > started + BRIEF_SECONDS  # the first ticket is worth nothing any more
+        assert time.monotonic() > started + BRIEF_SECONDS  # the first ticket has expired
         with Client(px.port) as client:
             exchanges.open_tunnel(client, network)
         watch.check_cost(1, answered=requests + 1)
@@ -102,7 +103,7 @@ def test_a_ticket_is_renewed_before_it_expires(network: CorporateNetwork, tmp_pa
 
 
 def _wait_for_service_tickets(issued: partial[int], before: tuple[int, int]) -> None:
-    """There is one for each ticket, got with it."""
+    """Wait until Px has fetched a service ticket for each ticket."""
     deadline = time.monotonic() + 10
     while issued("HTTP") - before[1] < issued("krbtgt") - before[0]:
         assert time.monotonic() < deadline
@@ -120,7 +121,7 @@ def test_a_password_of_the_domain_gets_a_ticket(network: CorporateNetwork, tmp_p
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_wrong_password_is_said_at_the_start_and_tried_twice_at_most(
+def test_px_reports_a_wrong_password_at_the_start_and_tries_it_twice_at_most(
     network: CorporateNetwork, tmp_path: Path, workers: int
 ) -> None:
     login = replace(
@@ -133,10 +134,44 @@ def test_a_wrong_password_is_said_at_the_start_and_tried_twice_at_most(
             return client.get(network.origin.url("/", HOST))
 
     with bad_passwords(network, carol, at_least=1, at_most=2):
-        for _ in range(2):  # a restart forgets nothing
+        for _ in range(2):  # the record outlives a restart
             with login.running_px(network, tmp_path, PX_PASSWORD=WRONG) as px:
                 _wait_for_output(px, "no new Kerberos ticket")
                 assert "no new Kerberos ticket" in px.command("--status").stdout
                 for answer in at_once([partial(ask, px.port)] * 10):
                     assert answer.status == 502
                 assert WRONG not in px.output
+
+
+@pytest.mark.parametrize("trouble", ["unknown realm", "unknown host", "KDC is down"])
+def test_px_reports_why_it_gets_no_ticket_and_makes_no_other_login(
+    network: CorporateNetwork, tmp_path: Path, trouble: str
+) -> None:
+    """The upstream would accept NTLM, and the domain counts the wrong passwords of the user."""
+    login = _login("ad.carol", "{name}@AD.TEST", "multi")
+    config = tmp_path / "no-kdc.conf"
+    realms = {
+        "unknown realm": "",
+        "unknown host": "[realms]\n  AD.TEST = {\n    kdc = kdc.invalid:88\n  }\n",
+        "KDC is down": f"[realms]\n  AD.TEST = {{\n    kdc = 127.0.0.1:{free_port()}\n  }}\n",
+    }
+    config.write_text(
+        "[libdefaults]\n  dns_lookup_kdc = false\n  dns_lookup_realm = false\n" + realms[trouble]
+    )
+    said = {
+        "unknown realm": "No Kerberos KDC is known for the realm of carol@AD.TEST",
+        "unknown host": "Kerberos KDC",
+        "KDC is down": "The Kerberos KDC cannot be reached",
+    }
+    watch = Watch(network.multi)
+    with (
+        bad_passwords(network, network.ad.carol),
+        login.running_px(network, tmp_path, KRB5_CONFIG=str(config), PX_PASSWORD=WRONG) as px,
+    ):
+        for _ in range(3):
+            with Client(px.port) as client:
+                answer = client.get(network.origin.url("/", HOST))
+            assert answer.status == 502
+            assert said[trouble] in answer.text
+            assert "krb5.conf" in answer.text
+        assert watch.schemes() == []

@@ -1,4 +1,4 @@
-"""A secret that Px knows is nowhere to be seen, whatever goes wrong."""
+"""Px never shows a secret, even if something fails."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from px.core.md4 import nt_hash
-from px.system.child_command import WORKER_ARGUMENT
+from px.core.auth.md4 import nt_hash
+from px.system.process.child_command import WORKER_ARGUMENT
 from tests.corpnet.network import CorporateNetwork
 from tests.leaks import ProcessWatch, check_files, check_text, forms_of
 from tests.px_process import PxProcess, until
@@ -21,13 +21,13 @@ from .http_client import Answer, Body, Client
 from .logins import Kerberos, Login, Secret, kerberos_environment
 from .squid_watch import bad_passwords
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
-#: Wrong for everybody; with what has to be escaped somewhere.
+#: Wrong for every user; contains characters that some formats escape.
 WRONG = "Wr0ng ü'\"\\%5c-7d"
 _DOMAIN = "ADTEST\\{name}"
 
-#: A wrong secret in each way that it is used.
+#: Each way in which Px uses a secret, with a wrong secret.
 _REFUSED = {
     "ntlm": Login("ntlm", "ntlm", 2, 1, "ad.carol", _DOMAIN),
     "ntlm-hash": Login("ntlm", "ntlm", 2, 1, "ad.carol", _DOMAIN, secret=Secret.NT_HASH),
@@ -61,9 +61,7 @@ def _show(answer: Answer) -> str:
 
 
 @pytest.mark.parametrize("login", [pytest.param(login, id=name) for name, login in _REFUSED.items()])
-def test_a_refused_secret_is_nowhere_to_be_seen(
-    network: CorporateNetwork, tmp_path: Path, login: Login
-) -> None:
+def test_px_never_shows_a_refused_secret(network: CorporateNetwork, tmp_path: Path, login: Login) -> None:
     user = login.account(network)
     forms = forms_of(WRONG, user.name, login.username(network))
     variables = (
@@ -75,7 +73,8 @@ def test_a_refused_secret_is_nowhere_to_be_seen(
         network.ad.reset_bad_password_count(user)
     with login.running_px(network, tmp_path, "--debug", "--workers=2", **variables) as px:
         with ProcessWatch(px.pid) as watch:
-            until(lambda: len(list(tmp_path.rglob(f"debug-{px.port}-*.log"))) == 3)  # main and two workers
+            # the supervisor and two workers
+            until(lambda: len(list(tmp_path.rglob(f"debug-{px.port}-*.log"))) == 3)
             answers = _ask_in_every_way(px, network)
         check_text("the command lines", watch.command_lines, forms)
         assert WORKER_ARGUMENT in watch.command_lines
@@ -88,7 +87,7 @@ def test_a_refused_secret_is_nowhere_to_be_seen(
     assert check_files(tmp_path, forms)
 
 
-def test_an_accepted_password_is_nowhere_to_be_seen(network: CorporateNetwork, tmp_path: Path) -> None:
+def test_px_never_shows_an_accepted_password(network: CorporateNetwork, tmp_path: Path) -> None:
     bob = network.ad.bob
     forms = forms_of(bob.password, bob.name, f"ADTEST\\{bob.name}", f"{bob.name}@AD.TEST")
     ways = [
@@ -108,10 +107,10 @@ def test_an_accepted_password_is_nowhere_to_be_seen(network: CorporateNetwork, t
     assert check_files(tmp_path, forms)
 
 
-def test_the_login_of_an_upstream_in_the_environment_is_nowhere_to_be_seen(
+def test_px_never_shows_the_login_of_an_upstream_in_the_environment(
     network: CorporateNetwork, tmp_path: Path
 ) -> None:
-    """Of upstreams that are not there, do not speak TLS, or refuse it."""
+    """The upstreams do not exist, do not speak TLS, or refuse the login."""
     forms = forms_of(WRONG, "carol", "ADTEST\\carol")
     userinfo = f"ADTEST%5Ccarol:{quote(WRONG, safe='')}"
     ports = [f"http://{userinfo}@{where}" for where in ("127.0.0.1:1", "no-such-host.invalid:1")]
@@ -135,9 +134,7 @@ def test_the_login_of_an_upstream_in_the_environment_is_nowhere_to_be_seen(
     assert check_files(tmp_path, forms)
 
 
-def test_what_clients_send_of_their_own_logins_is_not_logged(
-    network: CorporateNetwork, tmp_path: Path
-) -> None:
+def test_px_does_not_log_the_logins_of_clients(network: CorporateNetwork, tmp_path: Path) -> None:
     forms = forms_of(WRONG, "alice")
     basic = forms["Basic credentials of alice"]
     fields = [

@@ -1,10 +1,13 @@
-"""Several Px processes of one user: one memory of refused logins, one login at a time over all of them."""
+"""Several Px processes of one user share a record of refused logins and make one login at a time."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +31,7 @@ from .squid_watch import bad_passwords
 WRONG = "Wr0ng-Secret-5c7d"
 _DOMAIN = "ADTEST\\{name}"
 _UPN = "{name}@AD.TEST"
-#: Nobody waits longer for a refusal, 24 at once on a busy machine included.
+#: The longest time for a refusal, even with 24 requests at once on a busy machine.
 _QUICKLY_SECONDS = 5.0
 _BURST_SECONDS = 3.0
 
@@ -62,7 +65,7 @@ _ASKS: Sequence[_Ask] = (_get, _post, _connect)
 def _several_px(
     network: CorporateNetwork, directory: Path, login: Login, count: int, *arguments: str, **environment: str
 ) -> Iterator[list[PxProcess]]:
-    """Give Px processes that differ in nothing but the port."""
+    """Yield Px processes that differ only in their ports."""
     with ExitStack() as stack:
         yield [
             stack.enter_context(login.running_px(network, directory, *arguments, **environment))
@@ -80,7 +83,7 @@ def _ask(px: PxProcess, network: CorporateNetwork, number: int) -> tuple[Answer,
 def _ask_all(
     running: Sequence[PxProcess], network: CorporateNetwork, count: int
 ) -> list[tuple[Answer, float]]:
-    """Ask for so much at once, of all kinds, of all processes in turn."""
+    """Send this many requests of all kinds at once, alternating between the processes."""
     return at_once(
         [partial(_ask, running[number % len(running)], network, number // 2) for number in range(count)]
     )
@@ -100,12 +103,12 @@ def test_a_wrong_password_is_tried_twice_at_most_over_all_processes(
             assert answer.status == 502, answer
             assert user.name in answer.text
             assert seconds < _QUICKLY_SECONDS
-        for number in range(3 * workers):  # whichever worker takes it
+        for number in range(3 * workers):  # whichever worker accepts the connection
             for px in running:
-                _check_held_back(px, network, number)
+                _check_blocked(px, network, number)
 
 
-def _check_held_back(px: PxProcess, network: CorporateNetwork, number: int = 0) -> None:
+def _check_blocked(px: PxProcess, network: CorporateNetwork, number: int = 0) -> None:
     answer, seconds = _ask(px, network, number)
     assert answer.status == 502
     assert seconds < 1
@@ -131,12 +134,12 @@ def test_the_first_burst_over_all_processes_is_served_quickly(
             assert [answer.status for answer, _ in answers] == [200] * 50
             return seconds
 
-    measure_burst()  # Squid starts its helpers with the first one it ever sees
-    # What Px itself delays it delays each time; other programs may keep the computer busy for one.
+    measure_burst()  # Squid starts its helpers with its first login
+    # A delay by Px itself happens each time; a delay by other programs may happen once.
     assert any(measure_burst() < _BURST_SECONDS for _ in range(3))
 
 
-def test_a_changed_password_starts_afresh_and_the_old_one_stays_blocked(
+def test_a_changed_password_is_tried_and_the_old_one_stays_blocked(
     network: CorporateNetwork, tmp_path: Path
 ) -> None:
     login = _CASES["ntlm"]
@@ -146,11 +149,13 @@ def test_a_changed_password_starts_afresh_and_the_old_one_stays_blocked(
         with login.running_px(network, tmp_path) as right, Client(right.port) as client:
             exchanges.get(client, network)
         for px in running:
-            _check_held_back(px, network)
+            answer, _ = _ask(px, network, 0)
+            assert answer.status == 502
+            assert "accepted another one since" in answer.text
 
 
-def test_a_new_ticket_starts_afresh_in_all_processes(network: CorporateNetwork, tmp_path: Path) -> None:
-    """The proxy of the one realm refuses the ticket of the other."""
+def test_all_processes_try_a_new_ticket(network: CorporateNetwork, tmp_path: Path) -> None:
+    """The proxy of one realm refuses the ticket of the other realm."""
     config = tmp_path / "krb5.conf"
     config.write_text(_both_realms(network))
     cache = tmp_path / "ccache"
@@ -166,14 +171,14 @@ def test_a_new_ticket_starts_afresh_in_all_processes(network: CorporateNetwork, 
             for px in running:
                 assert _ask(px, network, 0)[0].status == 502
         for px in running:
-            _check_held_back(px, network)
+            _check_blocked(px, network)
         network.mit.realm.kinit(network.mit.alice, cache)
         for px in running:
             assert _ask(px, network, 0)[0].status == 200
 
 
 def _both_realms(network: CorporateNetwork) -> str:
-    """Return a krb5.conf by which a ticket's own realm is asked for the proxy's."""
+    """Return a krb5.conf with which Kerberos asks the realm of each user for the ticket for the proxy."""
     realms = (network.ad.realm, network.mit.realm)
     kdcs = [re.findall(r"\s(kdc = \S+)", realm.krb5_config.read_text())[0] for realm in realms]
     places = "".join(
@@ -183,8 +188,8 @@ def _both_realms(network: CorporateNetwork) -> str:
     return f"{first}[realms]\n{places}"
 
 
-def test_sites_that_a_rule_denies_block_nobody(network: CorporateNetwork, tmp_path: Path) -> None:
-    """The proxy answers 407 for them, whoever asks; two processes ask for all of them at once."""
+def test_sites_that_a_rule_denies_do_not_block_the_account(network: CorporateNetwork, tmp_path: Path) -> None:
+    """The proxy answers 407 for these sites to every user; two processes ask for all of them at once."""
     login = LOGINS["ntlm"]
     with bad_passwords(network, login.account(network)), _several_px(network, tmp_path, login, 2) as running:
         assert [answer.status for answer, _ in _ask_all(running, network, 2)] == [200, 200]
@@ -202,12 +207,12 @@ def _get_from(px: PxProcess, network: CorporateNetwork, host: str, path: str = "
 @pytest.mark.parametrize(
     ("what_happens", "timeout", "limit_seconds"), [("killed", 30, 2), ("stopped", 1, 5), ("slow", 1, 5)]
 )
-def test_a_process_whose_login_does_not_end_holds_the_others_up_shortly(
+def test_a_login_that_does_not_end_delays_other_processes_only_briefly(
     network: CorporateNetwork, tmp_path: Path, what_happens: str, timeout: int, limit_seconds: float
 ) -> None:
-    """Who is killed frees the turn. Who is stopped, or waits for a slow site, keeps it.
+    """A killed process frees the login gate. A stopped process, or one that waits for a slow site, keeps it.
 
-    Others wait for socktimeout then, and make sure by a login for no site.
+    Then the other processes wait for socktimeout and verify the secret.
     """
     login = LOGINS["ntlm"]
     with (
@@ -216,7 +221,7 @@ def test_a_process_whose_login_does_not_end_holds_the_others_up_shortly(
         _several_px(network, tmp_path, login, 3, f"--socktimeout={timeout}") as (first, *others),
     ):
         asked = pool.submit(_get_from, first, network, HOST, "/slow/8")
-        _wait_until(lambda: any(slot.read_text() == "in flight" for slot in _state(tmp_path).glob("login-*")))
+        _wait_until(lambda: _is_token_out(_state(tmp_path) / "lockout.json"))
         if what_happens == "killed":
             first.kill()
         elif what_happens == "stopped":
@@ -227,9 +232,8 @@ def test_a_process_whose_login_does_not_end_holds_the_others_up_shortly(
         if what_happens == "killed":
             with pytest.raises(ConnectionError):
                 asked.result()
-            assert (
-                _state(tmp_path) / "lockout.json"
-            ).read_text() == "{}"  # there was a doubt, and it is settled
+            # the token of the killed process is settled
+            assert (_state(tmp_path) / "lockout.json").read_text() == "{}"
         elif what_happens == "slow":
             assert asked.result().status == 200
         else:
@@ -238,6 +242,10 @@ def test_a_process_whose_login_does_not_end_holds_the_others_up_shortly(
 
 def _state(directory: Path) -> Path:
     return directory / "home" / "state" / "px"
+
+
+def _is_token_out(memory: Path) -> bool:
+    return memory.exists() and any(record["out"] for record in json.loads(memory.read_text()).values())
 
 
 def _wait_until(condition: Callable[[], object]) -> None:
@@ -249,7 +257,9 @@ def _wait_until(condition: Callable[[], object]) -> None:
 
 def _spoil_directory(directory: Path) -> None:
     _state(directory).parent.parent.mkdir(exist_ok=True)
-    _state(directory).parent.write_text("")  # nor can it be made: one for temporary files is used
+    _state(directory).parent.write_text(
+        ""
+    )  # Px cannot create it, so it uses the directory for temporary files
 
 
 def _spoil_record(directory: Path, spoil: Callable[[Path], object]) -> None:
@@ -267,7 +277,7 @@ def _spoil_record(directory: Path, spoil: Callable[[Path], object]) -> None:
         pytest.param(partial(_spoil_record, spoil=lambda path: path.symlink_to("/dev/zero")), id="link"),
     ],
 )
-def test_what_they_share_may_be_spoilt_and_still_they_try_twice_at_most(
+def test_processes_with_a_damaged_record_try_a_wrong_password_twice_at_most(
     network: CorporateNetwork, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
     spoil(tmp_path)
@@ -280,4 +290,59 @@ def test_what_they_share_may_be_spoilt_and_still_they_try_twice_at_most(
         for answer, _ in _ask_all(running, network, 12):
             assert answer.status == 502
         for px in running:
-            _check_held_back(px, network)
+            _check_blocked(px, network)
+
+
+@contextmanager
+def _full_disk(directory: Path) -> Iterator[None]:
+    """Put the state directory on a full disk."""
+    state = _state(directory)
+    state.mkdir(parents=True, mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(state)], check=True)
+    try:
+        with contextlib.suppress(OSError), (state / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(4096))
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(state)], check=True)
+
+
+@pytest.mark.lockout
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a disk")
+def test_three_starts_with_a_full_disk_cost_two_refusals_at_most(
+    network: CorporateNetwork, tmp_path: Path
+) -> None:
+    login = LOGINS["ntlm"]
+    (tmp_path / "memory").mkdir(mode=0o700)
+    environment = {"PX_PASSWORD": WRONG, "XDG_RUNTIME_DIR": str(tmp_path / "memory")}
+    with _full_disk(tmp_path), bad_passwords(network, login.account(network), at_least=1, at_most=2):
+        for _ in range(3):
+            with login.running_px(network, tmp_path, "--workers=4", **environment) as px:
+                for answer, _ in _ask_all([px], network, 12):
+                    assert answer.status == 502
+
+
+@pytest.mark.lockout
+def test_spellings_of_one_account_share_its_budget(network: CorporateNetwork, tmp_path: Path) -> None:
+    bob, proxy = network.ad.bob, f"--proxy=http://localhost:{network.ntlm.port}"
+    names = (f"ADTEST\\{bob.name}", f"{bob.name}@{network.ad.realm.name}", bob.name.upper())
+    with bad_passwords(network, bob, at_least=1, at_most=2):
+        for name in names:
+            environment = {"PX_PASSWORD": WRONG}
+            with PxProcess(tmp_path, proxy, f"--username={name}", environment=environment) as px:
+                for answer, _ in _ask_all([px], network, 6):
+                    assert answer.status == 502
+
+
+@pytest.mark.lockout
+def test_five_reloads_in_a_row_cost_one_login(network: CorporateNetwork, tmp_path: Path) -> None:
+    login = LOGINS["ntlm"]
+    with (
+        bad_passwords(network, login.account(network), at_least=3, at_most=3),
+        login.running_px(network, tmp_path, PX_PASSWORD=WRONG) as px,
+    ):
+        _ask_all([px], network, 6)
+        for _ in range(5):
+            assert px.command("--reload").returncode == 0
+            _ask_all([px], network, 4)

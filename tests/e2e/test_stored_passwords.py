@@ -25,30 +25,30 @@ from .logins import Kerberos, Login, Secret
 from .ntlm_client import get_by
 from .squid_watch import Watch, bad_passwords
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the keyring of these tests is Linux's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these tests use a keyring of Linux")
 
 USER = "ADTEST\\bob"
-#: Where the library fails, it leaves its sockets to the collector.
+#: The library does not close its sockets when it fails; the garbage collector does.
 LENIENT = {"PYTHONWARNINGS": "error,ignore::ResourceWarning"}
 _LOGIN = Login("ntlm", "ntlm", 2, 1, "ad.bob", USER, secret=Secret.NOTHING, options=(f"--username={USER}",))
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    """Give a D-Bus session, on which there is no keyring yet."""
+    """Yield a D-Bus session without a keyring."""
     with dbus_session(tmp_path / "session") as session:
         yield session
 
 
 @pytest.fixture
 def unlocked(session: Session) -> Iterator[Session]:
-    """Give a D-Bus session with an unlocked keyring."""
+    """Yield a D-Bus session with an unlocked keyring."""
     with session.gnome_keyring():
         yield session
 
 
 def store(directory: Path, session: Session, password: str, user: str = USER) -> str:
-    """Store a password with ``px --password``; return what it said."""
+    """Store a password with ``px --password``; return its output."""
     done = run_action(
         directory, "--password", f"--username={user}", stdin=password, environment=session.environment
     )
@@ -78,10 +78,10 @@ def test_a_stored_password_logs_in_until_it_is_removed(
             assert (answer.status, "warning" in px.output) == (502, False)
 
 
-def test_a_px_that_runs_is_told_of_a_new_password_and_of_one_that_is_gone(
+def test_a_running_px_gets_a_new_password_and_forgets_a_removed_one(
     network: CorporateNetwork, tmp_path: Path, unlocked: Session
 ) -> None:
-    """And its workers get it by a way that nobody can look into."""
+    """The workers get the password over a channel that no other user can read."""
     bob = network.ad.bob
 
     def status(px: PxProcess) -> int:
@@ -106,7 +106,7 @@ def test_a_px_that_runs_is_told_of_a_new_password_and_of_one_that_is_gone(
         ProcessWatch(px.pid) as watch,
     ):
         assert status(px) == 502
-        assert change(px, bob.password).endswith("The Px that runs has been told.\n")
+        assert change(px, bob.password).endswith("The running Px has read the passwords again.\n")
         assert [status(px) for _ in range(4)] == [200] * 4
         change(px, "")
         assert status(px) == 502
@@ -116,10 +116,10 @@ def test_a_px_that_runs_is_told_of_a_new_password_and_of_one_that_is_gone(
     check_text("the output", px.output, forms)
 
 
-def test_storing_the_same_password_once_more_lets_it_be_tried_at_once(
+def test_px_tries_a_password_at_once_after_it_is_stored_again(
     network: CorporateNetwork, tmp_path: Path, unlocked: Session
 ) -> None:
-    """The account was locked, say, and is not any more."""
+    """A user does this after an administrator has unlocked the account, for example."""
     carol, watch = network.ad.carol, Watch(network.ntlm)
     user = f"ADTEST\\{carol.name}"
     login = replace(_LOGIN, user="ad.carol", options=(f"--username={user}",))
@@ -167,7 +167,7 @@ def test_a_stored_password_gets_a_ticket(
     watch.check_cost(1, answered=1)
 
 
-def test_clients_log_in_with_the_password_that_is_stored_for_them(
+def test_clients_log_in_with_their_stored_password(
     network: CorporateNetwork, tmp_path: Path, unlocked: Session
 ) -> None:
     options = ["--client_username=team", "--client_auth=BASIC"]
@@ -186,7 +186,7 @@ def test_clients_log_in_with_the_password_that_is_stored_for_them(
     assert statuses == {"of the team": 200, "another": 407}
 
 
-def test_without_a_name_every_client_may_log_in_that_the_keyring_knows(
+def test_without_a_user_name_every_client_with_a_stored_password_can_log_in(
     network: CorporateNetwork, tmp_path: Path, unlocked: Session
 ) -> None:
     for user in ("ann", "ben"):
@@ -218,10 +218,10 @@ def test_a_secret_in_the_environment_comes_before_the_stored_one(
         exchanges.get(client, network)
 
 
-def test_with_a_ticket_no_password_is_missed(
+def test_px_with_a_ticket_needs_no_password(
     network: CorporateNetwork, tmp_path: Path, session: Session
 ) -> None:
-    """There is no keyring: one warning, and on it goes."""
+    """Without a keyring Px warns once and continues."""
     login = Login("negotiate", "negotiate", 1, 0, "ad.alice", kerberos=Kerberos.TICKET, secret=Secret.NOTHING)
     environment = {**session.environment, **LENIENT}
     with (
@@ -232,7 +232,7 @@ def test_with_a_ticket_no_password_is_missed(
         assert px.output.count("warning: no stored password of alice@AD.TEST: there is no keyring") == 1
 
 
-def test_a_locked_keyring_is_a_warning_that_says_so(tmp_path: Path, session: Session) -> None:
+def test_px_warns_of_a_locked_keyring(tmp_path: Path, session: Session) -> None:
     environment = {**session.environment, **LENIENT}
     with session.gnome_keyring():
         store(tmp_path, session, "pw")

@@ -1,4 +1,4 @@
-"""An upstream that is reached by TLS."""
+"""An upstream that speaks TLS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .squid_watch import Watch, bad_passwords
 
 @pytest.mark.parametrize("login", only("kerberos-tls", "ntlm-tls"))
 @pytest.mark.parametrize("method", ["GET", "CONNECT"])
-def test_without_trust_the_answer_names_the_certificate(
+def test_the_error_for_an_untrusted_certificate_names_the_certificate(
     network: CorporateNetwork, tmp_path: Path, login: Login, method: str
 ) -> None:
     environment = login.environment(network, tmp_path)
@@ -55,7 +55,7 @@ def test_the_certificate_has_to_be_for_the_name_of_the_upstream(
     assert "localhost.localdomain" in answer.text
 
 
-def test_channel_bindings_do_not_hurt_where_the_domain_ignores_them(
+def test_a_login_with_channel_bindings_works_if_the_domain_ignores_them(
     network: CorporateNetwork, tmp_path: Path
 ) -> None:
     login = Login("ntlm_tls", "ntlm", 2, 1, "ad.carol", "ADTEST\\{name}")

@@ -1,4 +1,4 @@
-"""Tunnels: ends are passed on one direction at a time, and nobody waits for somebody else's stalled peer."""
+"""Tunnels: Px closes each direction separately, and a stalled peer delays no other tunnel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_GROWTH_BYTES = 20 * 1024 * 1024
 
 @pytest.fixture
 def px(tmp_path: Path):
-    """Give a Px that goes directly."""
+    """Yield a Px that connects directly."""
     with PxProcess(tmp_path, "--noproxy=*", "--idle=20", "--verbose") as running:
         yield running
 
@@ -39,7 +39,7 @@ def _open(px: PxProcess, port: int) -> Client:
 
 
 @pytest.mark.px_under_wine
-def test_the_client_ends_first_and_still_gets_its_answer(px: PxProcess) -> None:
+def test_a_client_that_ends_first_still_gets_its_answer(px: PxProcess) -> None:
     received = []
 
     def serve(connection: socket.socket) -> None:
@@ -54,7 +54,7 @@ def test_the_client_ends_first_and_still_gets_its_answer(px: PxProcess) -> None:
 
 
 @pytest.mark.px_under_wine
-def test_the_server_ends_first_and_still_gets_what_the_client_sends(px: PxProcess) -> None:
+def test_a_server_that_ends_first_still_gets_the_bytes_of_the_client(px: PxProcess) -> None:
     received = []
 
     def serve(connection: socket.socket) -> None:
@@ -71,7 +71,7 @@ def test_the_server_ends_first_and_still_gets_what_the_client_sends(px: PxProces
 
 
 @pytest.mark.px_under_wine
-def test_what_is_glued_to_the_connect_goes_through(px: PxProcess) -> None:
+def test_bytes_that_follow_the_head_of_a_connect_reach_the_server(px: PxProcess) -> None:
     received = []
 
     def serve(connection: socket.socket) -> None:
@@ -88,7 +88,7 @@ def test_what_is_glued_to_the_connect_goes_through(px: PxProcess) -> None:
 
 
 @pytest.mark.px_under_wine
-def test_a_reset_of_one_side_ends_the_other(px: PxProcess) -> None:
+def test_a_reset_of_one_side_ends_the_other_side(px: PxProcess) -> None:
     def serve(connection: socket.socket) -> None:
         connection.recv(1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -99,7 +99,7 @@ def test_a_reset_of_one_side_ends_the_other(px: PxProcess) -> None:
 
 
 @pytest.mark.px_under_wine
-def test_much_goes_both_ways_at_once_and_nothing_of_it_is_kept(px: PxProcess) -> None:
+def test_px_forwards_large_streams_in_both_directions_without_storing_them(px: PxProcess) -> None:
     before = px.memory_bytes()
     with running_peer(_exchange_much) as peer, socket.create_connection(("127.0.0.1", px.port), 30) as client:
         client.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: x\r\n\r\n" % peer.port)
@@ -126,7 +126,7 @@ def _send_much(connection: socket.socket) -> None:
 
 @pytest.mark.px_under_wine
 @pytest.mark.parametrize("kind", ["CONNECT", "GET"])
-def test_a_client_that_takes_nothing_holds_up_nobody(
+def test_a_client_that_reads_nothing_delays_no_other_client(
     px: PxProcess, network: CorporateNetwork, kind: str
 ) -> None:
     huge = 100_000_000
@@ -154,12 +154,12 @@ def test_a_client_that_takes_nothing_holds_up_nobody(
 
 
 @pytest.mark.px_under_wine
-def test_a_server_that_takes_nothing_holds_up_nobody(px: PxProcess, network: CorporateNetwork) -> None:
-    goes_on = threading.Event()
+def test_a_server_that_reads_nothing_delays_no_other_client(px: PxProcess, network: CorporateNetwork) -> None:
+    may_read = threading.Event()
     received = []
 
     def serve(connection: socket.socket) -> None:
-        assert goes_on.wait(20)
+        assert may_read.wait(20)
         received.append(read_all(connection))
 
     with running_peer(serve) as peer, _open(px, peer.port) as client:
@@ -168,8 +168,8 @@ def test_a_server_that_takes_nothing_holds_up_nobody(px: PxProcess, network: Cor
         for _ in range(20):
             with Client(px.port) as other:
                 assert other.get(network.origin.url()).text == "origin\n"
-        assert sending.is_alive(), "60 MB were taken by somebody"
-        goes_on.set()
+        assert sending.is_alive(), "60 MB were sent although the server read nothing"
+        may_read.set()
         sending.join(20)
         client.shut_down_writing()
         assert client.read_to_end() == b""
@@ -188,7 +188,9 @@ def test_a_silent_tunnel_is_closed_after_idle(tmp_path: Path, network: Corporate
 
 @pytest.mark.px_under_wine("ntlm")
 @pytest.mark.parametrize("login", ["ntlm", "kerberos-ad-ticket"])
-def test_many_tunnels_at_once_by_an_upstream(network: CorporateNetwork, tmp_path: Path, login: str) -> None:
+def test_many_concurrent_tunnels_through_an_upstream_work(
+    network: CorporateNetwork, tmp_path: Path, login: str
+) -> None:
     with LOGINS[login].running_px(network, tmp_path) as px:
         clients = [Client(px.port) for _ in range(60)]
         try:

@@ -1,4 +1,4 @@
-"""Several workers before a real upstream: they share the port, the login, and the account's tries."""
+"""Several workers at a real upstream share the port, the login gate and the account's login attempts."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def _until(is_so: Callable[[], bool]) -> None:
 
 
 def _connections(px: PxProcess) -> dict[int, int]:
-    """Return how many clients each worker serves, by its process id."""
+    """Return the number of clients of each worker, by its process id."""
     return {worker["pid"]: worker["open_connections"] for worker in px.status()["workers"]}
 
 
-def test_any_mix_of_requests_is_served(network: CorporateNetwork, px: PxProcess) -> None:
+def test_workers_serve_any_mix_of_requests(network: CorporateNetwork, px: PxProcess) -> None:
     def work(number: int) -> None:
         for turn in range(len(_MIX)):
             with Client(px.port) as client:
@@ -64,7 +64,7 @@ def test_any_mix_of_requests_is_served(network: CorporateNetwork, px: PxProcess)
 
 
 class _Steady:
-    """A client that asks again and again over one connection, until it is told to stop or is cut off."""
+    """A client that repeats requests over one connection until the test or Px ends the connection."""
 
     def __init__(self, client: Client, network: CorporateNetwork) -> None:
         self.is_lost = False
@@ -90,27 +90,27 @@ class _Steady:
 
 
 def _steady_clients(stack: contextlib.ExitStack, px: PxProcess, network: CorporateNetwork) -> list[_Steady]:
-    """Return some more, each with an answer already."""
+    """Return new clients that have each received an answer."""
     clients = [_Steady(stack.enter_context(Client(px.port)), network) for _ in range(_CLIENTS)]
     _until(lambda: all(client.answers for client in clients))
     return clients
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_a_worker_that_is_killed_under_load_takes_its_own_clients_only(
+def test_a_worker_killed_under_load_loses_only_its_own_clients(
     network: CorporateNetwork, px: PxProcess
 ) -> None:
     with contextlib.ExitStack() as stack:
         clients: list[_Steady] = []
         before: dict[int, int] = {}
-        while not before or 0 in before.values():  # a worker that got no time yet has no clients
+        while not before or 0 in before.values():  # a worker without processor time has no clients yet
             assert len(clients) < 10 * _CLIENTS
             clients += _steady_clients(stack, px, network)
             before = _connections(px)
         killed, count = max(before.items(), key=lambda worker: worker[1])
         assert 0 < count < len(clients)
         os.kill(killed, signal.SIGKILL)
-        for _ in range(20):  # while it is replaced
+        for _ in range(20):  # while Px replaces the worker
             with Client(px.port) as newcomer:
                 exchanges.get(newcomer, network)
         _until(lambda: sum(client.is_lost for client in clients) == count)

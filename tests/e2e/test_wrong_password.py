@@ -1,4 +1,4 @@
-"""A wrong password: the account is safe, the client knows, and Px tells nobody the secret."""
+"""A wrong password: the account stays unlocked, the client gets the reason, and Px reveals no secret."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from px.core.md4 import nt_hash
+from px.core.auth.md4 import nt_hash
 from tests.corpnet.network import CorporateNetwork
 from tests.px_process import PxProcess
 
@@ -68,8 +68,8 @@ def _check_refusal(answer: Answer, network: CorporateNetwork, login: Login) -> N
     exchanges.check_no_login_shown(answer)
 
 
-def _check_held_back(px: PxProcess, network: CorporateNetwork, login: Login, number: int) -> None:
-    """Later requests: an immediate 502 that says when to come again."""
+def _check_blocked(px: PxProcess, network: CorporateNetwork, login: Login, number: int) -> None:
+    """Check that later requests get an immediate 502 that says when to retry."""
     started = time.monotonic()
     answer = _ask(px, network, number)
     assert time.monotonic() - started < 1
@@ -95,19 +95,19 @@ def test_a_wrong_password_is_tried_twice_at_most(
             _check_refusal(answer, network, login)
         watch.entries(answered=0)
         for number in range(_REQUESTS // 2):
-            _check_held_back(px, network, login, number)
+            _check_blocked(px, network, login, number)
         assert watch.entries(answered=0) == []
 
 
 @pytest.mark.parametrize(
     "login", [pytest.param(_CASES[name], id=name) for name in ("multi", "multi-kerberos")]
 )
-def test_basic_never_shows_a_password_that_was_just_refused(
+def test_px_never_sends_a_password_by_basic_that_was_just_refused(
     network: CorporateNetwork, tmp_path: Path, login: Login
 ) -> None:
     watch = Watch(login.upstream(network))
     with bad_passwords(network, login.account(network), at_least=1, at_most=2):
-        for _ in range(2):  # a restart forgets nothing
+        for _ in range(2):  # the record outlives a restart
             with _px_with_wrong_secret(network, tmp_path, login) as px:
                 at_once([partial(_ask, px, network, number) for number in range(5)])
         schemes = set(watch.schemes())
@@ -119,7 +119,7 @@ def test_basic_never_shows_a_password_that_was_just_refused(
 @pytest.mark.parametrize(
     "login", [pytest.param(_CASES[name], id=name) for name in ("ntlm", "multi-kerberos")]
 )
-def test_a_restart_keeps_the_block_unless_the_password_is_another(
+def test_a_restart_keeps_the_block_unless_the_password_has_changed(
     network: CorporateNetwork, tmp_path: Path, login: Login
 ) -> None:
     user = login.account(network)
@@ -132,16 +132,14 @@ def test_a_restart_keeps_the_block_unless_the_password_is_another(
             watch.reset()
             with _px_with_wrong_secret(network, tmp_path, login) as px:
                 for number in range(4):
-                    _check_held_back(px, network, login, number)
+                    _check_blocked(px, network, login, number)
             assert watch.schemes() == []
         with login.running_px(network, tmp_path) as px, Client(px.port) as client:
             exchanges.get(client, network)
             exchanges.open_tunnel(client, network)
 
 
-def test_the_block_is_of_the_user_however_the_name_is_spelt(
-    network: CorporateNetwork, tmp_path: Path
-) -> None:
+def test_a_block_applies_to_all_spellings_of_the_user_name(network: CorporateNetwork, tmp_path: Path) -> None:
     login = _CASES["ntlm"]
     upper = replace(login, spelling="adtest\\CAROL")
     with bad_passwords(network, login.account(network), at_least=1, at_most=2, resets=False):
@@ -157,7 +155,7 @@ def test_the_block_is_of_the_user_however_the_name_is_spelt(
 @pytest.mark.parametrize(
     "login", [pytest.param(_CASES[name], id=name) for name in ("ntlm", "negotiate", "basic")]
 )
-def test_uploads_given_up_do_not_try_a_wrong_password_again_and_again(
+def test_aborted_uploads_do_not_repeat_a_wrong_password(
     network: CorporateNetwork, tmp_path: Path, login: Login
 ) -> None:
     user = login.account(network)
@@ -174,7 +172,7 @@ def test_uploads_given_up_do_not_try_a_wrong_password_again_and_again(
             _check_refusal(_ask(px, network, number), network, login)
 
 
-def test_a_reload_lets_one_more_login_be_tried(network: CorporateNetwork, tmp_path: Path) -> None:
+def test_a_reload_allows_one_more_login(network: CorporateNetwork, tmp_path: Path) -> None:
     login = _CASES["ntlm"]
     user = login.account(network)
     with (
@@ -183,9 +181,9 @@ def test_a_reload_lets_one_more_login_be_tried(network: CorporateNetwork, tmp_pa
     ):
         for number in range(3):
             _check_refusal(_ask(px, network, number), network, login)
-        _check_held_back(px, network, login, 4)
+        _check_blocked(px, network, login, 4)
         assert px.command("--reload").returncode == 0
         answer = _ask(px, network, 5)
         _check_refusal(answer, network, login)
         for number in range(3):
-            _check_held_back(px, network, login, number)
+            _check_blocked(px, network, login, number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from px.core.route import Via, parse_upstreams
+from px.core.rules.route import Via, parse_upstreams
 from px.routing.health import (
     FIRST_PROBE_SECONDS,
     FORGET_SECONDS,
@@ -27,11 +27,11 @@ class Bench:
         self.health.report(upstream, is_reachable=False)
 
 
-def test_the_users_order_holds_until_something_happens() -> None:
+def test_the_users_order_counts_until_an_upstream_fails() -> None:
     assert Bench().health.order([A, B, C]) == [A, B, C]
 
 
-def test_the_one_that_works_is_kept() -> None:
+def test_a_working_upstream_comes_first() -> None:
     bench = Bench()
     bench.fail()
     bench.health.report(B, is_reachable=True)
@@ -40,7 +40,7 @@ def test_the_one_that_works_is_kept() -> None:
     assert bench.health.order([A, B, C]) == [B, A, C]
 
 
-def test_a_death_is_told() -> None:
+def test_a_dead_upstream_is_reported_to_the_callback() -> None:
     bench = Bench()
     bench.fail()
     assert bench.deaths == 1
@@ -48,7 +48,7 @@ def test_a_death_is_told() -> None:
     assert "a:80" in repr(bench.health)
 
 
-def test_the_probes_of_a_dead_one_back_off() -> None:
+def test_the_probes_of_a_dead_upstream_back_off() -> None:
     bench = Bench()
     waits = []
     for _ in range(9):
@@ -61,7 +61,7 @@ def test_the_probes_of_a_dead_one_back_off() -> None:
     assert waits[-1] == MAX_PROBE_SECONDS
 
 
-def test_many_requests_that_fail_at_once_are_one_failure() -> None:
+def test_concurrent_failures_count_as_one() -> None:
     bench = Bench()
     for _ in range(50):
         bench.fail()
@@ -69,7 +69,7 @@ def test_many_requests_that_fail_at_once_are_one_failure() -> None:
     assert bench.health.due_probes() == [A]
 
 
-def test_one_that_is_reached_is_not_probed() -> None:
+def test_an_upstream_that_was_reached_is_not_probed() -> None:
     bench = Bench()
     bench.fail()
     bench.health.report(A, is_reachable=True)
@@ -77,8 +77,8 @@ def test_one_that_is_reached_is_not_probed() -> None:
     assert bench.health.due_probes() == []
 
 
-def test_one_that_nobody_asks_for_any_more_is_forgotten() -> None:
-    """A PAC script may have named it once; else it would be probed for ever."""
+def test_a_dead_upstream_that_no_request_asks_for_is_forgotten() -> None:
+    """A PAC script may have named it once. Otherwise Px would probe it without end."""
     bench = Bench()
     for upstream in (A, B, C):
         bench.fail(upstream)
@@ -91,7 +91,7 @@ def test_one_that_nobody_asks_for_any_more_is_forgotten() -> None:
     assert list(bench.health.dead) == [A, B]
 
 
-def test_a_script_that_names_ever_new_ones_fills_no_memory() -> None:
+def test_the_number_of_upstreams_named_by_a_script_is_bounded() -> None:
     bench = Bench()
     upstreams = parse_upstreams(",".join(f"p{number}" for number in range(2 * MAX_DEAD)))
     for upstream in upstreams:

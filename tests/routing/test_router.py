@@ -1,4 +1,4 @@
-"""How a request leaves."""
+"""The routes of a request: noproxy rules, look-ups, named upstreams."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from px.core.errors import ForbiddenError, UnreachableError
-from px.core.head import RequestHead, parse_request
-from px.core.hostrules import HostRules
-from px.core.route import Direct, Via, parse_upstreams
+from px.core.http.request_head import RequestHead, parse_request
+from px.core.rules.host_rules import HostRules
+from px.core.rules.route import Direct, Via, parse_upstreams
 from px.routing import router as router_module
 from px.routing.health import UpstreamHealth
 from px.routing.router import NamedUpstreams, Router
@@ -53,14 +53,24 @@ async def test_without_rules_all_goes_through_the_upstreams_in_order() -> None:
     assert names.asked == []
 
 
-async def test_a_name_that_matches_is_direct_without_a_look_up() -> None:
+async def test_an_upstream_may_be_for_some_urls_only() -> None:
+    page = parse_request(b"GET http://www.test/ HTTP/1.1\r\nHost: www.test\r\n\r\n")
+    both = make(upstreams=parse_upstreams("http=a:1;https=b:2,http=c:3"))
+    assert [str(route) for route in await both.routes_for(page)] == ["http://a:1", "http://c:3"]
+    assert [str(route) for route in await both.routes_for(REQUEST)] == ["http://b:2"]
+    one = make(upstreams=parse_upstreams("http=a:1"))
+    assert [str(route) for route in await one.routes_for(page)] == ["http://a:1"]
+    assert list(await one.routes_for(REQUEST)) == [Direct()]
+
+
+async def test_a_matching_name_is_direct_without_a_lookup() -> None:
     names = Names()
     assert list(await make(".test, 10.0.0.0/8", names).routes_for(REQUEST)) == [Direct()]
     assert names.asked == []
 
 
 @pytest.mark.parametrize("everything", ["*", "0.0.0.0/0", "*.*.*.*"])
-async def test_everything_means_everything_without_a_look_up(everything: str) -> None:
+async def test_a_rule_for_all_hosts_needs_no_lookup(everything: str) -> None:
     names = Names()
     for host in ("www.test", "::1", "1.2.3.4"):
         assert list(await make(everything, names).routes_for(tunnel_to(host))) == [Direct()]
@@ -73,22 +83,22 @@ async def test_any_address_of_the_target_may_match(addresses: tuple[str, ...], *
     assert (list(routes) == [Direct()]) is is_direct
 
 
-async def test_a_failed_look_up_goes_upstream() -> None:
+async def test_a_failed_lookup_leads_to_the_upstream() -> None:
     assert isinstance((await make("10.0.0.0/8").routes_for(REQUEST))[0], Via)
 
 
-async def test_a_slow_look_up_goes_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_lookup_leads_to_the_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(router_module, "LOOK_UP_SECONDS", 0.01)
     assert isinstance((await make("10.0.0.0/8", Names(silent=True)).routes_for(REQUEST))[0], Via)
 
 
-async def test_without_an_upstream_a_failed_look_up_names_dns() -> None:
+async def test_without_an_upstream_a_failed_lookup_is_a_dns_error() -> None:
     with pytest.raises(UnreachableError) as caught:
         await make("10.0.0.0/8", upstreams=()).routes_for(REQUEST)
     assert caught.value.proxy_status == "dns_error"
 
 
-async def test_without_an_upstream_what_does_not_match_is_forbidden() -> None:
+async def test_without_an_upstream_a_target_without_a_matching_rule_is_forbidden() -> None:
     with pytest.raises(ForbiddenError, match="noproxy"):
         await make("10.0.0.0/8", Names("1.1.1.1"), upstreams=()).routes_for(REQUEST)
 

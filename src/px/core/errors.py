@@ -1,29 +1,30 @@
-"""Everything Px can say went wrong, as one tree.
+"""All failures that Px reports, as one tree.
 
 ::
 
-    PxError                          one failure: its status, its cause, the way to mend it
-    ├── ClientError                  the client's doing; nothing was sent upstream
+    PxError                          one failure: its status, its cause, a hint how to fix it
+    ├── ClientError                  the client's fault; nothing was sent upstream
     │   ├── BadRequestError          400, 408, 414, 417, 431, 501, 505: the request breaks RFC 9110/9112
     │   ├── ForbiddenError           403: a rule of Px or of the upstream denies it
     │   ├── ClientLoginError         407: the client has to log in at Px first
     │   └── LoopError                508: the request would come back to Px
     ├── HopError                     the next hop failed
     │   ├── UnreachableError         no connection: name look-up, connect, TLS
-    │   │   └── UpstreamSilentError  a connection on which the upstream says nothing
-    │   ├── TargetError              502, 504, 403: it does its work and says that the target is not reached
-    │   ├── HopTimeoutError          504: it was silent for too long
-    │   └── BadResponseError         502: it broke RFC 9112, or closed in the middle
-    ├── RoutingError                 502: the way to the origin could not be found out
-    │   └── PacError                 a PAC script cannot be had, or failed
+    │   │   └── UpstreamSilentError  a connection without a word from the upstream
+    │   ├── TargetError              502, 504, 403: the hop works, and reports that it cannot reach the target
+    │   ├── HopTimeoutError          504: the hop was silent for too long
+    │   │   └── ClientLeftError      the client has probably left
+    │   └── BadResponseError         502: the hop broke RFC 9112, or closed during its answer
+    ├── RoutingError                 502: the route to the origin could not be found
+    │   └── PacError                 a PAC script cannot be loaded, or failed
     ├── ExhaustedError               503: this computer has no descriptor or memory left
-    └── LoginError                   502: the upstream wants a login that failed
+    └── LoginError                   502: a login that the upstream wants failed
         ├── LoginUnusableError       this scheme cannot be used here (no ticket, no password)
         ├── LoginRefusedError        the upstream, or the KDC, refused the secret
-        └── LoginBlockedError        Px holds back, so that the account is not locked
+        └── LoginBlockedError        Px sends no login, so that the account is not locked
 
-A `PxError` is caught once, in `px.net.session`: nothing sent to the client yet, and it becomes a page;
-else the connection is closed and one line is logged.
+A `PxError` is caught once, in `px.downstream.session`. If nothing has been sent to the client yet, the error
+becomes an answer; otherwise Px closes the connection and logs one line.
 """
 
 from __future__ import annotations
@@ -32,34 +33,34 @@ from collections.abc import Sequence
 
 
 class PxError(Exception):
-    """A failure that a person has to understand.
+    """A failure, described for a person.
 
     Args:
-        cause: What failed, at which hop, as whom: one sentence, no secret in it.
-        mend: What to do about it: one sentence, or empty.
-        status: HTTP status to answer with; the class's own when omitted.
-        retry_after: Seconds after which trying again makes sense (RFC 9110 10.2.3), or None.
+        cause: What failed, at which hop, as whom: one sentence without secrets.
+        hint: What the person can do: one sentence, or empty.
+        status: The HTTP status of the answer; the class's own if omitted.
+        retry_after: Seconds after which a new attempt makes sense (RFC 9110 10.2.3), or None.
     """
 
     status = 502
-    #: Error type of RFC 9209 2.3 for the Proxy-Status field.
+    #: The error type of RFC 9209 2.3 for the Proxy-Status field.
     proxy_status = "proxy_internal_error"
-    #: Fields of the answer besides.
+    #: Additional fields of the answer.
     fields: Sequence[tuple[bytes, bytes]] = ()
-    #: Whether the request's body was read, so that the client's connection may be kept although it had one.
+    #: Whether the request's body was read, so that the client's connection may be kept.
     is_body_read = False
-    #: Whether it belongs to the ordinary course of things and is nothing to warn of.
+    #: Whether the failure is an ordinary event that needs no warning.
     is_routine = False
-    #: What the log says in place of the cause: more than the client may know.
+    #: The text for the log instead of the cause, if the log may say more than the client may know.
     detail = ""
-    #: Reason phrase after "Px: ". npm, pip, apt and wget show no more than that of an answer, so it names
-    #: the culprit; without it everybody suspects the site.
+    #: The reason phrase after "Px: ". npm, pip, apt and wget show nothing else of an answer, so it names the
+    #: culprit; otherwise users suspect the site.
     phrase = "internal error"
 
     def __init__(
         self,
         cause: str,
-        mend: str = "",
+        hint: str = "",
         *,
         status: int | None = None,
         proxy_status: str | None = None,
@@ -67,7 +68,7 @@ class PxError(Exception):
     ) -> None:
         super().__init__(cause)
         self.cause = cause
-        self.mend = mend
+        self.hint = hint
         self.retry_after = retry_after
         if status is not None:
             self.status = status
@@ -76,7 +77,7 @@ class PxError(Exception):
 
 
 class ClientError(PxError):
-    """The client's doing; nothing of the request was sent upstream."""
+    """The client's fault; nothing of the request was sent upstream."""
 
     phrase = "bad request"
     status = 400
@@ -96,7 +97,7 @@ class ForbiddenError(ClientError):
 
 
 class ClientLoginError(ClientError):
-    """The client has to log in at Px, or did so wrongly (RFC 9110 15.5.8)."""
+    """The client has to log in at Px, or its login was wrong (RFC 9110 15.5.8)."""
 
     phrase = "log in at this Px"
     status = 407
@@ -119,22 +120,27 @@ class HopError(PxError):
 
 
 class UnreachableError(HopError):
-    """No connection to the next hop: name look-up, connect or TLS failed."""
+    """No connection to the next hop: name look-up, connect or TLS failed.
+
+    Attributes:
+        is_upstream: Whether the next hop is an upstream, so that nothing is known of the target.
+    """
 
     phrase = "cannot connect"
+    is_upstream = False
 
 
 class UpstreamSilentError(UnreachableError):
-    """An upstream accepted the connection and did not say what only it can say."""
+    """An upstream accepted the connection, but did not send an answer that depends on itself alone."""
 
     status = 504
     proxy_status = "http_response_timeout"
 
 
 class TargetError(HopError):
-    """A SOCKS upstream says that the target is not reached: an answer, which another one would give too."""
+    """An upstream reports that it cannot reach the target. Another upstream would report the same."""
 
-    phrase = "the upstream does not reach the site"
+    phrase = "the upstream cannot reach the site"
 
 
 class HopTimeoutError(HopError):
@@ -145,22 +151,28 @@ class HopTimeoutError(HopError):
     proxy_status = "http_response_timeout"
 
 
+class ClientLeftError(HopTimeoutError):
+    """The client has ended its direction and no answer came in time: the client has probably left."""
+
+    is_routine = True
+
+
 class BadResponseError(HopError):
-    """The next hop broke RFC 9112, or closed in the middle of an answer."""
+    """The next hop broke RFC 9112, or closed the connection during an answer."""
 
     phrase = "broken answer"
     proxy_status = "http_protocol_error"
 
 
 class RoutingError(PxError):
-    """The way to the origin could not be found out."""
+    """The route to the origin could not be found."""
 
-    phrase = "the way to the origin is not known"
+    phrase = "the route to the origin is not known"
     proxy_status = "proxy_configuration_error"
 
 
 class PacError(RoutingError):
-    """A PAC script cannot be loaded, or failed; the cause names its location and, where known, the line."""
+    """A PAC script cannot be loaded, or failed; the cause names its location and, if known, the line."""
 
     phrase = "PAC script failed"
 
@@ -174,20 +186,20 @@ class ExhaustedError(PxError):
 
 
 class LoginError(PxError):
-    """The upstream wants a login that could not be made."""
+    """The upstream wants a login, and Px could not make it."""
 
     phrase = "login at the upstream failed"
     proxy_status = "http_request_denied"
 
 
 class LoginUnusableError(LoginError):
-    """A scheme cannot be used here: no ticket, no password, no library; the next scheme may do."""
+    """A scheme cannot be used here: no ticket, no password, no library. The next scheme may work."""
 
     phrase = "no usable login for the upstream"
 
 
 class LoginRefusedError(LoginError):
-    """The upstream refused a final token, or the KDC the password."""
+    """The upstream refused a final token, or the KDC refused the password."""
 
     phrase = "the upstream refused the login"
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 Address = IPv4Address | IPv6Address
 MAX_PORT: Final = 65535
-#: Of a computer name: a NetBIOS name has 16, of which the last says of what kind it is (RFC 1001 14.1).
+#: The longest computer name: a NetBIOS name has 16 characters, the last of which is its type (RFC 1001 14.1).
 MAX_COMPUTER_NAME_CHARS: Final = 15
 
-_HOST_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")  # \w: names may be international, and "_" is in use
+_HOST_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")  # \w: names may be international, and "_" occurs
 _MAX_HOST_NAME_CHARS = 253
+#: Looks like IPv6: two colons in a row, or more groups than a host and a port have; perhaps with a zone.
+_LIKE_IPV6 = re.compile(r"(?=.*::|(?:[0-9a-f]*:){4})[0-9a-f:.]+(?:%.*)?", re.IGNORECASE)
 
 
 def parse_host_port(text: str, shown: str) -> tuple[str, int | None]:
-    """Split ``host``, ``host:port``, ``[IPv6]`` or ``[IPv6]:port``; no port is None.
+    """Return host and port of ``host``, ``host:port``, ``[IPv6]`` or ``[IPv6]:port``; the port may be None.
 
     Args:
-        text: The authority to read.
-        shown: What the message of an error calls it (the text itself may hold a secret).
+        text: The authority to parse.
+        shown: The name of the text in error messages (the text itself may contain a secret).
 
     Raises:
-        ValueError: Host or port cannot be right.
+        ValueError: The host or the port is not valid.
     """
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
@@ -31,7 +34,8 @@ def parse_host_port(text: str, shown: str) -> tuple[str, int | None]:
             raise ValueError(f"{shown}: not an IPv6 address in brackets, [address]:port")
         return host, _parse_port(rest[1:], shown) if rest else None
     if text.count(":") > 1:
-        raise ValueError(f"{shown}: an IPv6 address stands in brackets, [address]:port")
+        form = "an IPv6 address stands in brackets, [address]:port"
+        raise ValueError(f"{shown}: {form if _LIKE_IPV6.fullmatch(text) else 'it has more than one colon'}")
     host, colon, port = text.partition(":")
     if not is_host(host):
         raise ValueError(f"{shown}: no valid host name or address")
@@ -45,10 +49,10 @@ def _parse_port(text: str, shown: str) -> int:
 
 
 def is_host(text: str) -> bool:
-    """Whether `text` can be a host name or an IPv4 address.
+    """Return whether `text` can be a host name or an IPv4 address.
 
-    A text whose last label is a number has to be an IPv4 address, whole and in range: ``10.1.2.300`` is
-    a typing error, not a name.
+    If the last label is a number, the text must be a complete, valid IPv4 address: ``10.1.2.300`` is a typing
+    error, not a name.
     """
     if len(text) > _MAX_HOST_NAME_CHARS or not _HOST_NAME.fullmatch(text):
         return False
@@ -80,20 +84,37 @@ def to_plain_address(address: Address) -> Address:
 
 
 def to_plain_name(host: str) -> str:
-    """Return a host in the form that rules are compared in: lower case, ASCII, no brackets or last dot."""
+    """Return a host in the form used to compare rules: lower case, ASCII, no brackets or final dot."""
     name = host.removeprefix("[").removesuffix("]").removesuffix(".").lower()
     if name.isascii():
         return name
     try:
         return name.encode("idna").decode("ascii")
-    except UnicodeError:  # no international name either: it can only equal itself
+    except UnicodeError:  # not an international name either: it matches only itself
         return name
 
 
+# Called for each request, with the same few hosts; parsing an address takes 10 µs.
+@lru_cache(maxsize=1024)
+def is_local_target(host: str) -> bool:
+    """Return whether a host is this computer or on its link-local network, which no upstream can reach.
+
+    These are Chromium's implicit bypass rules: ``localhost`` and all names below it, loopback and link-local
+    addresses.
+
+    Args:
+        host: A name, in any case, with or without a final dot; an IPv6 address may have brackets.
+    """
+    name = to_plain_name(host)
+    if (address := to_address(name)) is not None:
+        return address.is_loopback or address.is_link_local
+    return name == "localhost" or name.endswith(".localhost")
+
+
 def to_address(name: str) -> Address | None:
-    """Return the address that a plain name is, or None."""
+    """Return the address that a plain name spells, or None."""
     if not name or (":" not in name and not name[-1].isdigit()):
-        return None  # most names, cheaply
+        return None  # decides most names without parsing
     try:
         return to_plain_address(ip_address(name))
     except ValueError:

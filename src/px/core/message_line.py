@@ -1,16 +1,16 @@
-"""Messages between the processes of Px: JSON objects, one a line."""
+"""Messages between the processes of Px: JSON objects, one per line."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
-#: Longer lines are not read.
+#: Longer lines are refused.
 MAX_LINE_BYTES = 1024 * 1024
 
 
 def format_line(message: Mapping[str, object]) -> bytes:
-    """Return a message as a line, its end included."""
+    """Return a message as a line with its line end."""
     return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
 
 
@@ -18,7 +18,7 @@ def parse_line(line: bytes) -> dict[str, object]:
     """Return the message of a line.
 
     Raises:
-        ValueError: It is none, or not complete.
+        ValueError: The line is not a message, or not complete.
     """
     if not line.endswith(b"\n"):
         raise ValueError("the line has no end")
@@ -27,5 +27,5 @@ def parse_line(line: bytes) -> dict[str, object]:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(message, dict):
-        raise ValueError("not an object")  # noqa: TRY004 - one error for all that is not a message
+        raise ValueError("not an object")  # noqa: TRY004 - one error for every bad message
     return message

@@ -1,19 +1,24 @@
-"""A text that must not be seen."""
+"""A text that must not be shown."""
 
 from __future__ import annotations
 
 
 class Secret:
-    """A password or hash that shows as ``***`` wherever it is printed, logged or formatted.
+    """A password or hash that is shown as ``***`` when it is printed, logged or formatted.
 
-    It is not a `str`, so that no join, format or JSON encoder takes it by accident; `reveal` is the one way
-    to the text and easy to search for. Equality is that of the texts (settings are compared on reload).
+    `Secret` is not a `str`, so no join, format or JSON encoder takes it by accident. Only `reveal` returns
+    the text, and is easy to search for. Two secrets are equal if their texts are (a reload compares them).
+
+    Args:
+        text: The text.
+        place: Where the secret was found, for people; empty if the caller names the place.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "place")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, place: str = "") -> None:
         self._text = text
+        self.place = place
 
     def reveal(self) -> str:
         """Return the text itself; never store it in anything that has a `repr`."""

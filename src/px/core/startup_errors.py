@@ -1,21 +1,22 @@
-"""Why Px does not start: failures for the person at the command line, each with its exit code.
+"""Failures to start Px, for the person at the command line, each with its exit code.
 
 ::
 
     StartupError                     one line on stderr, no traceback
     ├── ConfigError                  exit 2: an option, a file or a combination that cannot work
-    ├── PortInUseError               exit 5: somebody listens there already
-    └── InstallError                 exit 6: starting at login cannot be set up or taken back
+    ├── PortInUseError               exit 5: another program listens there already
+    ├── InstallError                 exit 6: starting at login cannot be set up or removed
+    └── ProgramError                 exit 126 or 127: the program of --run cannot be run
 """
 
 from __future__ import annotations
 
 
 class StartupError(Exception):
-    """Px cannot start; the message is one line for a person, with no secret in it.
+    """Px cannot start; the message is one line for a person, without secrets.
 
     Attributes:
-        warnings: Lines for stderr that were found before it.
+        warnings: Lines for stderr, found before the error.
     """
 
     exit_code = 1
@@ -29,12 +30,31 @@ class ConfigError(StartupError):
 
 
 class PortInUseError(StartupError):
-    """Another program, or another Px, listens on the port; the message names it where it is known."""
+    """Another program, or another Px, listens on the port; the message names it if it is known."""
 
     exit_code = 5
 
 
 class InstallError(StartupError):
-    """Starting Px at login could not be set up or taken back; the message says what is in the way."""
+    """Starting Px at login could not be set up or removed; the message names the obstacle."""
 
     exit_code = 6
+
+
+class ProgramError(StartupError):
+    """The program that Px shall run (--run) cannot be run.
+
+    Args:
+        message: The reason.
+        exit_code: 127: there is no such program; 126: it cannot be run. So shells report it.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class NotRunningError(StartupError):
+    """No Px is running."""
+
+    exit_code = 3

@@ -1,4 +1,4 @@
-"""Which upstream is up: the one that works is kept, dead ones come last until a probe finds them alive."""
+"""Which upstreams work: the last working one comes first, dead ones come last until a probe reaches them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from px.core.route import Route, UpstreamAddress, Via
+from px.core.rules.route import Route, UpstreamAddress, Via
 
 FIRST_PROBE_SECONDS = 1.0
 MAX_PROBE_SECONDS = 60.0
-#: A dead upstream that no request has asked for in this time is forgotten, and new to the next one.
+#: If no request has asked for a dead upstream in this time, Px forgets it and treats it as new the next time.
 FORGET_SECONDS = 600.0
-#: A PAC script may name any number.
+#: A PAC script may name any number of upstreams.
 MAX_DEAD = 64
 
 
@@ -30,7 +30,7 @@ class UpstreamHealth:
 
     Args:
         now: Monotonic seconds.
-        on_death: Called when an upstream could not be reached: somebody has to probe it.
+        on_death: Called when an upstream could not be reached, so that the caller starts to probe it.
     """
 
     def __init__(self, now: Callable[[], float], on_death: Callable[[], None]) -> None:
@@ -62,14 +62,14 @@ class UpstreamHealth:
         return 0 if upstream == self._last_good else 1
 
     def report(self, upstream: UpstreamAddress, *, is_reachable: bool) -> None:
-        """Learn whether an upstream could be reached."""
+        """Record whether an upstream could be reached."""
         if is_reachable:
             self._dead.pop(upstream, None)
             self._last_good = upstream
             return
         death, now = self._dead.get(upstream), self._now()
         if death is not None and now < death.next_probe:
-            return  # many requests fail at once: that is one failure
+            return  # requests that fail at the same time count as one failure
         interval = min(2 * death.interval, MAX_PROBE_SECONDS) if death else FIRST_PROBE_SECONDS
         if death is None and len(self._dead) >= MAX_DEAD:
             del self._dead[next(iter(self._dead))]
@@ -77,11 +77,11 @@ class UpstreamHealth:
         self._on_death()
 
     def revive(self, upstream: UpstreamAddress) -> None:
-        """A probe reached an upstream: it is tried again, but does not replace the one that works."""
+        """Record that a probe reached an upstream: Px tries it again, after the upstream that works now."""
         self._dead.pop(upstream, None)
 
     def forget(self) -> None:
-        """Take every upstream for new: the network has changed."""
+        """Treat every upstream as new, because the network has changed."""
         self._dead.clear()
         self._last_good = None
 
@@ -93,7 +93,7 @@ class UpstreamHealth:
         return [upstream for upstream, death in asked.items() if death.next_probe <= now]
 
     def state_of(self, upstream: UpstreamAddress) -> Literal["down", "in use", "ready"]:
-        """Return how an upstream stands, for people."""
+        """Return the state of an upstream, for people."""
         if upstream in self._dead:
             return "down"
         return "in use" if upstream == self._last_good else "ready"

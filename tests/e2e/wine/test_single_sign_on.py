@@ -1,6 +1,6 @@
-"""NTLM as the user who is logged in, by Windows' SSPI: Px under Wine, everything around it on Linux.
+"""NTLM as the logged-in user, by Windows' SSPI: Px runs under Wine, everything else on Linux.
 
-Nobody is logged in to Wine; `ntlm_auth`, beside this file, makes the user of the test that one.
+Wine has no logged-in user of a domain; `ntlm_auth`, beside this file, provides the user of the test.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from px.core.ntlm_verify import NtlmRefusedError, verify_authenticate
+from px.core.auth.ntlm_messages import NtlmRefusedError
+from px.core.auth.ntlm_verifier import verify_authenticate
 from tests.corpnet.checks import curl
 from tests.corpnet.network import CorporateNetwork
 from tests.corpnet.samba_ad import DOMAIN
@@ -42,13 +43,13 @@ UPLOAD_BYTES = 20_000_000
 
 
 def logged_in(username: str, password: str) -> dict[str, str]:
-    """The variables by which a user is logged in."""
+    """Return the variables that make a user the logged-in one."""
     path = f"{Path(__file__).parent}:{os.environ['PATH']}"
     return {"PATH": path, "LOGGED_IN_USER": username, "LOGGED_IN_PASSWORD": password}
 
 
 def logged_in_at(network: CorporateNetwork) -> dict[str, str]:
-    """The variables by which the user of `SINGLE_SIGN_ON` is logged in."""
+    """Return the variables that make the user of `SINGLE_SIGN_ON` the logged-in one."""
     user = SINGLE_SIGN_ON.account(network)
     return logged_in(f"{DOMAIN}\\{user.name}", user.password)
 
@@ -64,7 +65,7 @@ def logged_in_at(network: CorporateNetwork) -> dict[str, str]:
         ),
     ],
 )
-async def test_the_proof_is_that_of_the_user(
+async def test_px_proves_the_identity_of_the_logged_in_user(
     tmp_path: Path, arguments: list[str], environment: dict[str, str]
 ) -> None:
     async def script(wire: Wire) -> None:
@@ -90,7 +91,7 @@ async def test_the_proof_is_that_of_the_user(
             assert (await client.read_answer())[1] == b"ok"
 
 
-def test_squid_counts_no_more_than_ntlm_has_to_cost(
+def test_single_sign_on_costs_the_407s_that_ntlm_needs(
     network: CorporateNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in logged_in_at(network).items():
@@ -98,9 +99,7 @@ def test_squid_counts_no_more_than_ntlm_has_to_cost(
     check_costs(network, tmp_path, SINGLE_SIGN_ON)
 
 
-def test_a_logged_in_user_who_is_refused_is_tried_twice_at_most(
-    network: CorporateNetwork, tmp_path: Path
-) -> None:
+def test_px_tries_a_refused_logged_in_user_twice_at_most(network: CorporateNetwork, tmp_path: Path) -> None:
     user = SINGLE_SIGN_ON.account(network)
     environment = {**logged_in_at(network), "LOGGED_IN_PASSWORD": "wrong"}
     with (
@@ -112,7 +111,9 @@ def test_a_logged_in_user_who_is_refused_is_tried_twice_at_most(
 
 
 @pytest.mark.parametrize("login", [pytest.param(SINGLE_SIGN_ON, id="sso"), *only("ntlm", "digest", "basic")])
-def test_curl_does_all_it_does(network: CorporateNetwork, tmp_path: Path, login: Login) -> None:
+def test_curl_downloads_uploads_and_opens_a_tunnel_under_wine(
+    network: CorporateNetwork, tmp_path: Path, login: Login
+) -> None:
     watch = Watch(login.upstream(network))
     file = tmp_path / "file"
     file.write_bytes(bytes(UPLOAD_BYTES))

@@ -1,1 +1,0 @@
-"""Steering a Px that runs, and looking at it."""

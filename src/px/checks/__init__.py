@@ -1,0 +1,1 @@
+"""What ``px --test`` and ``px --doctor`` check, step by step."""

@@ -1,0 +1,111 @@
+"""Who logs in at an upstream, and whether that succeeds: identity, ticket, login."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from px.checks.step import Step, Tell, Verdict, stopwatch
+from px.core.errors import LoginError, LoginUnusableError, PxError
+from px.core.login.method import Method
+from px.core.login.method_choice import LoginChoice
+from px.system.login.ticket_renewal import ask_kdc
+
+if TYPE_CHECKING:
+    from px.app.px import PxParts
+    from px.core.http.request_head import RequestHead
+    from px.core.login.upstream_state import UpstreamLogin
+    from px.upstream.connections.connection import Hop
+
+
+class LoginCheck:
+    """Logs in at one upstream, once.
+
+    Args:
+        parts: Of a running Px that allows one login to fail.
+        hop: The upstream.
+        login: The login there.
+        schemes: The schemes that the upstream offers.
+        request: The request that wants the login.
+        tell: Takes the steps.
+
+    Attributes:
+        is_done: Whether the upstream has accepted the login.
+        failed: The name of the step that failed; empty: none has.
+    """
+
+    def __init__(
+        self,
+        parts: PxParts,
+        hop: Hop,
+        login: UpstreamLogin,
+        schemes: frozenset[str],
+        request: RequestHead,
+        tell: Tell,
+    ) -> None:
+        self._parts = parts
+        self._hop = hop
+        self._login = login
+        self._schemes = schemes
+        self._target = request.authority.to_bytes().decode("ascii")
+        self._tell = tell
+        self.is_done, self.failed = False, ""
+
+    async def run(self) -> None:
+        """Get a ticket where one is needed, and log in."""
+        login = self._login
+        login.learn_offer(self._target, self._schemes)
+        methods = login.methods(self._target)
+        if not methods:
+            self._fail("Identity", LoginChoice(login, self._target).make_error())
+            return
+        self._tell(Step("Identity", Verdict.OK, self._describe_identity(methods)))
+        if methods[0] is Method.KERBEROS:
+            await self._check_ticket(methods)
+        if not self.failed:
+            await self._log_in()
+
+    def _describe_identity(self, methods: Sequence[Method]) -> str:
+        source = self._login.source
+        secret = f", with the password from {source.secret_place}" if source.secret_place else ""
+        ways = ", else ".join(method.value for method in methods)
+        return f"{source.identity.name}{secret}; Px logs in by {ways}"
+
+    async def _check_ticket(self, methods: Sequence[Method]) -> None:
+        """Get a ticket for the upstream, and throw the token away."""
+        hop, source, elapsed = self._hop, self._login.source, stopwatch()
+        gate = self._parts.hops.login_gates.for_account(source.identity.account)
+
+        async def ask() -> None:
+            await source.open_session(Method.KERBEROS.mechanism, hop.host, None).step(None)
+
+        try:
+            await ask_kdc(source, self._login.guard, gate, ask)
+        except LoginError as error:
+            others = [method.value for method in methods if method is not Method.KERBEROS]
+            if isinstance(error, LoginUnusableError) and others:
+                detail = f"{error.cause.rstrip('.')}, so Px goes on to {others[0]}"
+                self._tell(Step("Ticket", Verdict.WARNING, detail, error.hint, elapsed()))
+            else:
+                self._fail("Ticket", error, elapsed())
+        else:
+            self._tell(Step("Ticket", Verdict.OK, f"there is one for HTTP/{hop.host}", "", elapsed()))
+
+    async def _log_in(self) -> None:
+        login, elapsed = self._login, stopwatch()
+        try:
+            await self._parts.exchanger.verify_login(self._hop, login)
+        except LoginError as error:
+            self._fail("Login", error, elapsed())
+        except PxError:
+            detail = "the upstream answers no request of Px's own: the GET shows the login"
+            self._tell(Step("Login", Verdict.SKIPPED, detail, "", elapsed()))
+        else:
+            self.is_done = True
+            by = f" by {login.accepted_method.value}" if login.accepted_method else ""
+            detail = f"as {login.source.identity.name}{by} at {login.upstream}"
+            self._tell(Step("Login", Verdict.OK, detail, "", elapsed()))
+
+    def _fail(self, name: str, error: LoginError, seconds: float | None = None) -> None:
+        self.failed = name
+        self._tell(Step(name, Verdict.FAILED, f"{error.cause.rstrip('.')}.", error.hint, seconds))

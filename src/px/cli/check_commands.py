@@ -1,0 +1,194 @@
+"""The actions that check whether Px works: from the command line to the lines on the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from px.app.proxy_discovery import check_routes
+from px.checks.doctor import Patient, examine
+from px.checks.fresh_px import running_fresh_px
+from px.checks.login_test import PxUnderTest, run_login_test
+from px.checks.report import format_report
+from px.checks.step import Step, Verdict, format_step
+from px.checks.target import parse_test_url
+from px.cli.env.endpoint import Endpoint, own_address
+from px.cli.invocation import load_invocation
+from px.config.stored_passwords import LOAD_SECONDS, StoredPasswords
+from px.core.http.target import Authority
+from px.core.startup_errors import ConfigError, NotRunningError
+from px.processes.control_client import ControlClient, RefusedError, plan_restart
+from px.system.login.keyring import Keyring
+from px.system.process.line_width import find_columns
+from px.system.state.installation import state_directory
+from px.system.state.private_files import open_private
+
+if TYPE_CHECKING:
+    from px.config.settings import Invocation, Settings
+
+TellLine = Callable[[str], object]
+
+
+class Found(NamedTuple):
+    """What is found on the port of Px.
+
+    Attributes:
+        step: Says what has the port; None: no Px of this user.
+        running: The Px there, if programs can use it without a login.
+        status: The state of that Px.
+        why: Why `running` is None, as a clause.
+    """
+
+    step: Step | None
+    running: PxUnderTest | None = None
+    status: Mapping[str, Any] | None = None
+    why: str = ""
+
+
+def check_login(invocation: Invocation, settings: Settings, tell: TellLine, warn: TellLine) -> bool:
+    """Show the steps of ``px --test``; return whether all have succeeded.
+
+    Args:
+        invocation: With the URL, and the options that were given.
+        settings: The settings of all sources.
+        tell: Shows a line.
+        warn: Shows a warning.
+
+    Raises:
+        ConfigError: The URL cannot be read, or the settings lead to no upstream.
+    """
+    requests = parse_test_url(invocation.action_value, "--test")
+    found = Found(None, why="with the options given now")
+    if not invocation.asks_for_new_px:
+        found = _look_at_port(settings)
+    shown = _Screen(tell)
+    if found.running is not None:
+        asyncio.run(run_login_test(found.running, requests, shown.tell))
+        return not shown.failed
+    check_routes(settings)
+    settings = StoredPasswords(Keyring(LOAD_SECONDS), warn).add_to(settings)
+
+    async def run() -> None:
+        async with running_fresh_px(settings, state_directory()) as (px, address):
+            tested = PxUnderTest(f"a new one for this test, {found.why}", address, px.report)
+            await run_login_test(tested, requests, shown.tell)
+
+    asyncio.run(run())
+    return not shown.failed
+
+
+def run_doctor(invocation: Invocation, settings: Settings, tell: TellLine) -> bool:
+    """Show the steps of ``px --doctor``, and write its report if one is wanted; return whether all are good.
+
+    Args:
+        invocation: With the URL, the options that were given and the switches.
+        settings: The settings of all sources.
+        tell: Shows a line.
+
+    Raises:
+        ConfigError: The URL cannot be read, or the report cannot be written.
+    """
+    requests = parse_test_url(invocation.action_value, "--doctor")
+    directory = Path.cwd()
+    password_warnings: list[str] = []
+    found, is_new = _look_at_port(settings), invocation.asks_for_new_px
+    running = None if is_new else found.running
+    if running is not None:  # it has passwords of its own
+        invocation, settings = _load_as_running(invocation, settings)
+    else:
+        settings = StoredPasswords(Keyring(LOAD_SECONDS), password_warnings.append).add_to(settings)
+    patient = Patient(
+        settings=settings,
+        state=state_directory(),
+        config_file=invocation.config_file,
+        warnings=invocation.warnings,
+        password_warnings=[warning.removeprefix("warning: ") for warning in password_warnings],
+        environ=os.environ,
+        port=found.step,
+        running=running,
+    )
+    shown = _Screen(tell)
+    asyncio.run(examine(patient, requests, shown.tell))
+    tell(f"\n{shown.summary}")
+    if "report" in invocation.switches:
+        report = format_report(shown.steps, settings, os.environ, found.status)
+        tell(f"Report: {_write_report(directory, report)}")
+    return not shown.failed
+
+
+def _look_at_port(settings: Settings) -> Found:
+    client = ControlClient(state_directory(), settings.port)
+    try:
+        status = client.status()
+    except NotRunningError as error:
+        return Found(None, why=f"because {error}")
+    except RefusedError as error:
+        return Found(Step("Port", Verdict.FAILED, f"{error}."), why=f"because {error}")
+    endpoint = Endpoint.of_running(status)
+    address = Authority(str(own_address(endpoint.listen)), endpoint.port)
+    if endpoint.has_login:
+        detail = f"the Px on port {settings.port} requires clients to log in"
+        return Found(Step("Port", Verdict.OK, detail), None, status, f"because {detail}")
+    running = PxUnderTest(f"the running one, pid {status['pid']}, on {address}", address, client.status)
+    return Found(Step("Port", Verdict.OK, f"Px runs, pid {status['pid']}, on {address}"), running, status)
+
+
+def _load_as_running(invocation: Invocation, settings: Settings) -> tuple[Invocation, Settings]:
+    """Return the invocation of the running Px, and its settings; those given where it does not tell."""
+    launch = plan_restart(ControlClient(state_directory(), settings.port))
+    if launch is None:
+        return invocation, settings
+    with contextlib.suppress(OSError, ConfigError):
+        os.chdir(launch.directory)
+        again = load_invocation(launch.flags)
+        if again.settings is not None:
+            return again, again.settings
+    return invocation, settings
+
+
+def _write_report(directory: Path, text: str) -> Path:
+    path = directory / time.strftime("px-report-%Y%m%d-%H%M%S.txt")
+    try:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace", opener=open_private) as stream:
+            stream.write(text)
+    except OSError as error:
+        raise ConfigError(f"--report: {path}: cannot be written: {error.strerror}") from None
+    return path
+
+
+class _Screen:
+    """Shows steps as they come, and keeps them.
+
+    Args:
+        tell: Shows a line.
+    """
+
+    def __init__(self, tell: TellLine) -> None:
+        self._tell_line = tell
+        self._columns = find_columns()
+        self.steps: list[Step] = []
+
+    def tell(self, step: Step) -> None:
+        """Show a step."""
+        self.steps.append(step)
+        for line in format_step(step, self._columns):
+            self._tell_line(line)
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of the steps that have failed."""
+        return [step.name for step in self.steps if step.verdict is Verdict.FAILED]
+
+    @property
+    def summary(self) -> str:
+        """The result of all steps in one sentence."""
+        if self.failed:
+            return f"Failed: {', '.join(self.failed)}. Begin with the first: others may follow from it."
+        if any(step.verdict is Verdict.WARNING for step in self.steps):
+            return "Px itself works. The warnings say what may not be as you want it."
+        return "Everything on the way of a request works."

@@ -1,0 +1,75 @@
+"""What the command line prints: answers on stdout, warnings and errors on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from px import __version__
+
+EXIT_OK: Final = 0
+_WARNING: Final = "warning:"
+#: The column where the second line of a message begins.
+_INDENT: Final = 4
+#: Codes of terminals (ECMA-48 8.3.117).
+_RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
+
+
+def announce(text: str) -> None:
+    """Print a text on stdout."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader has closed the pipe, as in `px --help | head -1`
+        # Otherwise Python reports an error at exit, when it flushes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def print_answer(text: str) -> int:
+    """Print the answer of an action; return the exit code of success."""
+    announce(text)
+    return EXIT_OK
+
+
+def announce_and_leave(text: str) -> None:
+    """Print a line to the console that a program without a window has borrowed, and return the console."""
+    announce(text)
+    if sys.platform == "win32":
+        from px.system.process.console import leave_console  # noqa: PLC0415
+
+        leave_console()
+
+
+def print_version() -> int:
+    """Print the version of Px; return the exit code."""
+    return print_answer(f"px {__version__}")
+
+
+def print_warnings(warnings: Sequence[str]) -> None:
+    """Print warnings on stderr."""
+    for warning in warnings:
+        print_message(f"warning: {warning}")
+
+
+def print_message(text: str) -> None:
+    """Print a note or a warning on stderr; a warning begins with ``warning:``."""
+    if text.startswith(_WARNING):
+        _print_lines(f"px: {_WARNING}", text.removeprefix(_WARNING), _YELLOW)
+    else:
+        _print_lines("px:", f" {text}", "")
+
+
+def print_error(text: str) -> None:
+    """Print the error that ends Px on stderr."""
+    _print_lines("px:", f" {text}", _RED)
+
+
+def _print_lines(prefix: str, text: str, colour: str) -> None:
+    """Print on stderr: in lines that fit a terminal, with a coloured prefix where the user wants colours."""
+    from px.system.process.line_width import break_line, find_columns, has_colours  # noqa: PLC0415
+
+    lines = break_line(prefix + text, find_columns(sys.stderr), _INDENT)
+    if colour and has_colours(sys.stderr, os.environ):
+        lines[0] = f"{colour}{prefix}{_PLAIN}{lines[0].removeprefix(prefix)}"
+    print("\n".join(lines), file=sys.stderr, flush=True)

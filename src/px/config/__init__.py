@@ -1,0 +1,1 @@
+"""From option tables, command line, environment and files to frozen settings."""

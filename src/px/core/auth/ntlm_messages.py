@@ -1,0 +1,231 @@
+"""The three messages of NTLM as the challenging side reads and writes them (MS-NLMP 2.2.1).
+
+Nothing is verified here; `px.core.auth.ntlm_verifier` does that.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+#: Numbers of the messages (MS-NLMP 2.2.1).
+NEGOTIATE_TYPE, CHALLENGE_TYPE, AUTHENTICATE_TYPE = 1, 2, 3
+#: 1601-01-01 to 1970-01-01 in units of 100 ns (MS-DTYP 2.3.3).
+FILETIME_OF_EPOCH = 116_444_736_000_000_000
+_SIGNATURE = b"NTLMSSP\0"
+
+# MS-NLMP 2.2.2.5, NEGOTIATE flags.
+_UNICODE = 0x00000001
+_OEM = 0x00000002
+_REQUEST_TARGET = 0x00000004
+_SIGN = 0x00000010
+_SEAL = 0x00000020
+_NTLM = 0x00000200
+_ALWAYS_SIGN = 0x00008000
+_TARGET_TYPE_SERVER = 0x00020000
+_EXTENDED_SESSION_SECURITY = 0x00080000
+_TARGET_INFO = 0x00800000
+_VERSION = 0x02000000
+_KEY_128 = 0x20000000
+_KEY_EXCHANGE = 0x40000000
+_KEY_56 = 0x80000000
+#: What a challenge grants when the client asked for it.
+_GRANTED = _SIGN | _SEAL | _ALWAYS_SIGN | _EXTENDED_SESSION_SECURITY | _VERSION
+_GRANTED |= _KEY_128 | _KEY_EXCHANGE | _KEY_56
+#: MS-NLMP 2.2.2.10: 10.0, build 17763, NTLMSSP_REVISION_W2K3. Clients only log it.
+_VERSION_FIELD = struct.pack("<BBH3xB", 10, 0, 17763, 15)
+
+# MS-NLMP 2.2.2.1, AV_PAIR.
+_AV_END, _AV_COMPUTER, _AV_DOMAIN, _AV_DNS_COMPUTER, _AV_DNS_DOMAIN = 0, 1, 2, 3, 4
+_AV_FLAGS, _AV_TIMESTAMP, AV_CHANNEL_BINDINGS = 6, 7, 10
+_AV_FLAG_MIC = 0x00000002
+
+
+class NtlmError(Exception):
+    """An NTLM login failed; the text says why, for the log, and contains no secret."""
+
+
+class NtlmMalformedError(NtlmError):
+    """A message breaks the layout of MS-NLMP 2.2.1."""
+
+
+class NtlmRefusedError(NtlmError):
+    """A well-formed message that does not log in: wrong secret, NTLMv1, no name, wrong MIC or binding."""
+
+
+class NtlmNegotiate(NamedTuple):
+    """A NEGOTIATE message: `flags` as in MS-NLMP 2.2.2.5."""
+
+    flags: int
+
+
+class NtlmLogin(NamedTuple):
+    """The user who logged in, as the client spelt the names; `domain` and `workstation` may be empty."""
+
+    user: str
+    domain: str
+    workstation: str
+
+
+class NtlmAuthenticate(NamedTuple):
+    """The fields of an AUTHENTICATE message that Px reads (MS-NLMP 2.2.1.3)."""
+
+    flags: int
+    nt_response: bytes
+    session_key: bytes
+    login: NtlmLogin
+
+    @property
+    def has_own_key(self) -> bool:
+        """Whether the client has chosen the session key, and has sent it encrypted (MS-NLMP 3.2.5.1.2)."""
+        return bool(self.flags & _KEY_EXCHANGE and self.flags & (_SIGN | _SEAL))
+
+
+def message_type(token: bytes) -> int:
+    """Return the number of an NTLM message (MS-NLMP 2.2.1)."""
+    return int.from_bytes(token[8:12], "little")
+
+
+def read_login(authenticate: bytes) -> NtlmLogin:
+    """Return the user whom an AUTHENTICATE message names; nothing is verified.
+
+    Raises:
+        NtlmMalformedError: It is not an AUTHENTICATE message.
+    """
+    return parse_authenticate(authenticate).login
+
+
+def parse_negotiate(message: bytes) -> NtlmNegotiate:
+    """Return what a NEGOTIATE message says (MS-NLMP 2.2.1.1).
+
+    Raises:
+        NtlmMalformedError: It is not a NEGOTIATE message, or offers neither of NTLM's character sets.
+    """
+    _check_header(message, NEGOTIATE_TYPE, 16)
+    flags = _read_uint32(message, 12)
+    if not flags & (_UNICODE | _OEM):
+        raise NtlmMalformedError("the NEGOTIATE message offers no character set")
+    return NtlmNegotiate(flags)
+
+
+def format_challenge(
+    server_challenge: bytes,
+    target_name: str,
+    timestamp: int | None = None,
+    *,
+    negotiate_flags: int = _UNICODE | _GRANTED,
+    dns_name: str = "",
+) -> bytes:
+    """Return a CHALLENGE message (MS-NLMP 2.2.1.2, 3.2.5.1.1).
+
+    Args:
+        server_challenge: 8 unpredictable bytes, never used twice.
+        target_name: NetBIOS name of the server that challenges; as it stands alone, also that of the domain.
+        timestamp: Now, in units of 100 ns since 1601-01-01 UTC (MS-DTYP 2.3.3), which obliges clients to
+            send a MIC; or None.
+        negotiate_flags: Flags of the client's NEGOTIATE message; only what it offers is granted.
+        dns_name: Full name of the host, or empty.
+    """
+    is_unicode = bool(negotiate_flags & _UNICODE)
+    flags = negotiate_flags & _GRANTED | (_UNICODE if is_unicode else _OEM)
+    flags |= _REQUEST_TARGET | _NTLM | _TARGET_TYPE_SERVER | _TARGET_INFO
+    name = target_name.encode("utf-16-le") if is_unicode else target_name.encode()
+    info = _format_target_info(target_name, dns_name, timestamp)
+    start = 56
+    head = _SIGNATURE + struct.pack("<I", CHALLENGE_TYPE) + _format_buffer(name, start)
+    head += struct.pack("<I", flags) + server_challenge + bytes(8) + _format_buffer(info, start + len(name))
+    return head + _VERSION_FIELD + name + info
+
+
+def parse_authenticate(message: bytes) -> NtlmAuthenticate:
+    """Return the fields of an AUTHENTICATE message (MS-NLMP 2.2.1.3).
+
+    Raises:
+        NtlmMalformedError: It is not an AUTHENTICATE message, or a buffer lies outside of it.
+    """
+    _check_header(message, AUTHENTICATE_TYPE, 64)
+    nt_response, domain, user, workstation, session_key = (
+        _read_buffer(message, offset) for offset in (20, 28, 36, 44, 52)
+    )
+    flags = _read_uint32(message, 60)
+    names = (_decode_name(name, flags) for name in (user, domain, workstation))
+    return NtlmAuthenticate(flags, nt_response, session_key, NtlmLogin(*names))
+
+
+def _decode_name(name: bytes, flags: int) -> str:
+    """Return a name as text; without UNICODE its character set is unknown, and Latin-1 never fails."""
+    if not flags & _UNICODE:
+        return name.decode("latin-1")
+    if len(name) % 2:
+        raise NtlmMalformedError("a name in UTF-16 has an odd length")
+    return name.decode("utf-16-le", "surrogatepass")
+
+
+def _format_target_info(target_name: str, dns_name: str, timestamp: int | None) -> bytes:
+    name, dns = target_name.encode("utf-16-le"), dns_name.encode("utf-16-le")
+    pairs = [(_AV_DOMAIN, name), (_AV_COMPUTER, name)]
+    if dns:
+        pairs += [(_AV_DNS_DOMAIN, dns), (_AV_DNS_COMPUTER, dns)]
+    if timestamp is not None:
+        pairs.append((_AV_TIMESTAMP, struct.pack("<Q", timestamp)))
+    pairs.append((_AV_END, b""))
+    return b"".join(struct.pack("<HH", kind, len(value)) + value for kind, value in pairs)
+
+
+def parse_target_info(data: bytes) -> dict[int, bytes]:
+    """Return the AV_PAIRs up to MsvAvEOL (MS-NLMP 2.2.2.1); of a repeated one, the first is used."""
+    pairs: dict[int, bytes] = {}
+    position = 0
+    while position + 4 <= len(data):
+        kind, length = struct.unpack_from("<HH", data, position)
+        if kind == _AV_END:
+            return pairs
+        position += 4
+        if position + length > len(data):
+            break
+        pairs.setdefault(kind, data[position : position + length])
+        position += length
+    raise NtlmMalformedError("the target information does not end")
+
+
+def promises_mic(info: dict[int, bytes]) -> bool:
+    """Whether the target information says that the AUTHENTICATE message has a MIC.
+
+    Raises:
+        NtlmMalformedError: The flags are not 4 bytes long.
+    """
+    value = info.get(_AV_FLAGS, bytes(4))
+    if len(value) != struct.calcsize("<I"):
+        raise NtlmMalformedError("the flags of the target information are not 4 bytes long")
+    return bool(_read_uint32(value, 0) & _AV_FLAG_MIC)
+
+
+def read_server_challenge(challenge: bytes) -> bytes:
+    """Return the 8 bytes that a CHALLENGE message challenges with."""
+    _check_header(challenge, CHALLENGE_TYPE, 32)
+    return challenge[24:32]
+
+
+def _check_header(message: bytes, message_type: int, min_bytes: int) -> None:
+    if len(message) < min_bytes or not message.startswith(_SIGNATURE):
+        raise NtlmMalformedError("not an NTLM message, or one cut short")
+    if _read_uint32(message, 8) != message_type:
+        raise NtlmMalformedError(f"not an NTLM message of type {message_type}")
+
+
+def _read_uint32(message: bytes, offset: int) -> int:
+    return int.from_bytes(message[offset : offset + 4], "little")
+
+
+def _read_buffer(message: bytes, offset: int) -> bytes:
+    """Return the bytes that a length-and-offset field points at (MS-NLMP 2.2.1.3)."""
+    length, _, start = struct.unpack_from("<HHI", message, offset)
+    if length == 0:
+        return b""
+    if start + length > len(message):
+        raise NtlmMalformedError("a buffer lies outside the message")
+    return message[start : start + length]
+
+
+def _format_buffer(data: bytes, start: int) -> bytes:
+    return struct.pack("<HHI", len(data), len(data), start)

@@ -1,0 +1,1 @@
+"""Logins of clients at Px: how Px asks for a login, and verifies it."""

@@ -1,0 +1,1 @@
+"""Rules and routes: host rules, access, upstream lists, answers of PAC scripts."""

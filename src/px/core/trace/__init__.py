@@ -1,0 +1,1 @@
+"""The trace of a request, and its record in the access log."""

@@ -1,0 +1,1 @@
+"""What clients meet: the listener, sessions, client login, requests in, answers out."""

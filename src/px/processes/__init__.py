@@ -1,0 +1,1 @@
+"""The processes of one Px: a supervisor, the workers that serve clients, and control of both."""

@@ -1,0 +1,147 @@
+"""The content of ``px --status``: the merged reports of all workers, as JSON and as text."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from px.core.startup_errors import NotRunningError
+from px.system.process.line_width import break_line
+
+#: JSON objects, as `px.app.px.Px.report` makes them for one worker.
+Report = Mapping[str, Any]
+
+#: The states of `px.routing.health.UpstreamHealth.state_of` and their texts. Where workers disagree,
+#: the later state in this order counts.
+_STATE_TEXTS: Final = {"ready": "not used yet", "in use": "in use", "down": "cannot be reached"}
+_OF_WORKERS: Final = ("number", "pid", "is_draining", "open_connections", "open_tunnels")
+_MARGIN: Final = 12
+#: The column where the text of a line begins.
+_TEXT_COLUMN: Final = 2 + _MARGIN
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def format_status_error(message: str, exit_code: int) -> str:
+    """Return as JSON why there is no status: programs read standard output, not the error message."""
+    is_running = False if exit_code == NotRunningError.exit_code else None
+    return json.dumps({"is_running": is_running, "error": message, "exit_code": exit_code}, indent=2)
+
+
+def sum_counters(all_counters: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return one counter for each name: the sum."""
+    sums: Counter[str] = Counter()
+    for counters in all_counters:
+        sums.update(counters)
+    return dict(sums)
+
+
+def merge_reports(reports: Sequence[Report], past_counters: Mapping[str, int]) -> dict[str, Any]:
+    """Return the reports of all workers as one.
+
+    Args:
+        reports: One for each worker, with its ``number`` and ``pid``, and whether it ``is_draining``.
+        past_counters: The sums for the workers that have ended.
+    """
+    workers = [{name: report.get(name, 0) for name in _OF_WORKERS} for report in reports]
+    lasting = [report for report in reports if not report["is_draining"]]
+    return {
+        "workers": workers,
+        "discovered_proxy": next(filter(None, (report.get("discovered_proxy") for report in lasting)), ""),
+        "upstreams": _merge_upstreams(lasting),
+        "open_connections": sum(worker["open_connections"] for worker in workers),
+        "open_tunnels": sum(worker["open_tunnels"] for worker in workers),
+        "counters": sum_counters([past_counters, *(report.get("counters", {}) for report in reports)]),
+    }
+
+
+def _merge_upstreams(reports: Iterable[Report]) -> list[dict[str, Any]]:
+    """Return one entry for each upstream and identity, in the order of the settings."""
+    merged: dict[tuple[str, str], dict[str, Any]] = {}
+    for seen in (upstream for report in reports for upstream in report.get("upstreams", ())):
+        known = merged.setdefault((seen["upstream"], seen["identity"]), dict(seen))
+        known["state"] = max(known["state"], seen["state"], key=list(_STATE_TEXTS).index)
+        known["has_logged_in"] = known["has_logged_in"] or seen["has_logged_in"]
+        known["method"] = known.get("method") or seen.get("method", "")
+        known["blocked"] = known["blocked"] or seen["blocked"]
+        known["ticket"] = max(
+            known["ticket"], seen["ticket"]
+        )  # "no ..." is the greatest text: a missing ticket is shown
+    return list(merged.values())
+
+
+def render_status(status: Report, columns: int | None, *, as_json: bool) -> str:
+    """Return a status as JSON for programs, or as text for a terminal of this width."""
+    if as_json:
+        return json.dumps(status, indent=2)
+    lines = format_status(status).splitlines()
+    return "\n".join(part for line in lines for part in break_line(line, columns, _TEXT_COLUMN))
+
+
+def format_status(status: Report) -> str:
+    """Return the text of a status."""
+    counts: Counter[str] = Counter(status["counters"])
+    uptime = _format_duration(status["uptime_seconds"])
+    lines = [
+        f"Px {status['version']} runs, pid {status['pid']}, for {uptime}.",
+        _line("listens on", ", ".join(status["listen"])),
+        *_other_port_lines(status),
+        _line("px.ini", status["config"] or "none"),
+        *(_line("worker", _describe_worker(worker)) for worker in status["workers"]),
+        *([_line("discovered", status["discovered_proxy"])] if status["discovered_proxy"] else []),
+        *(line for upstream in status["upstreams"] for line in _upstream_lines(upstream)),
+        _line("open", _describe_counts(status, "open_connections", "open_tunnels")),
+        _line("so far", _describe_counts(counts, "connections", "requests", "tunnels", "errors")),
+        _line("logins", f"{counts['logins_accepted']} accepted, {counts['logins_refused']} refused"),
+        _line("bytes", f"{counts['received_bytes']} from clients, {counts['sent_bytes']} to clients"),
+    ]
+    return "\n".join(lines)
+
+
+def _other_port_lines(status: Report) -> Iterable[str]:
+    if socks := status.get("socks"):  # a Px of an older version does not report these ports
+        yield _line("SOCKS5 on", ", ".join(socks))
+    for tunnel in status.get("tunnels", ()):
+        yield _line("tunnel", f"{', '.join(tunnel['listen'])} to {tunnel['target']}")
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<{_MARGIN}}{text}"
+
+
+def _describe_counts(counts: Report, *names: str) -> str:
+    return ", ".join(_count(counts[name], name.removeprefix("open_")) for name in names)
+
+
+def _count(number: int, things: str) -> str:
+    return f"1 {things.removesuffix('s')}" if number == 1 else f"{number} {things}"
+
+
+def _describe_worker(worker: Report) -> str:
+    counts = _describe_counts(worker, "open_connections", "open_tunnels")
+    text = f"{worker['number']}, pid {worker['pid']}: {counts}"
+    return f"{text}; ends when they do" if worker["is_draining"] else text
+
+
+def _upstream_lines(upstream: Report) -> Iterable[str]:
+    text = f"{upstream['upstream']} {_STATE_TEXTS[upstream['state']]}"
+    if upstream["has_logged_in"]:
+        by = f" by {upstream['method']}" if upstream.get("method") else ""
+        text += f", logged in as {upstream['identity']}{by}"
+    yield _line("upstream", text)
+    if upstream["ticket"]:
+        yield _line("", upstream["ticket"])
+    if upstream["blocked"]:
+        yield _line("", upstream["blocked"])
+
+
+def _format_duration(seconds: float) -> str:
+    """Return a duration in its two largest units."""
+    rest = max(0, round(seconds))
+    parts: list[str] = []
+    for size, unit in _UNITS:
+        amount, rest = divmod(rest, size)
+        if amount or parts or size == 1:
+            parts.append(f"{amount} {unit}")
+    return " ".join(parts[:2])

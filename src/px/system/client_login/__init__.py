@@ -1,0 +1,1 @@
+"""Logins of clients that the operating system or its keyring verifies."""

@@ -1,0 +1,1 @@
+"""Logins by the operating system: Kerberos, SSPI, NTLM, the keyring."""

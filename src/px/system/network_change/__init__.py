@@ -1,0 +1,1 @@
+"""Notices changes of the network, and reads the addresses of this computer."""

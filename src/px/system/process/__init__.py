@@ -1,0 +1,1 @@
+"""How Px starts processes, uses their consoles and raises their limits."""

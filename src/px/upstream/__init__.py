@@ -1,0 +1,1 @@
+"""What Px says to hops: requests, logins, answers."""

@@ -1,0 +1,1 @@
+"""Connections to hops: dialing, TLS, SOCKS, and the pool of kept connections."""

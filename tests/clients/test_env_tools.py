@@ -1,0 +1,146 @@
+"""The tools for which ``px --env`` prints settings use them: their requests come to the proxy."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from px.cli.env.endpoint import Endpoint
+from px.cli.env.output import KINDS
+from tests.clients.program import Place, need
+
+APT_HELPER = "/usr/lib/apt/apt-helper"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place.create(tmp_path / "place")
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers every request, and notes it with its port."""
+
+    def do_GET(self) -> None:
+        server = self.server
+        assert isinstance(server, Server)
+        server.requests.append(f"{self.command} {self.path.partition('?')[0]}")
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: object) -> None:
+        """Be silent."""
+
+
+class Server(ThreadingHTTPServer):
+    """A proxy, or an origin, and the requests that came to it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.requests: list[str] = []
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """This server, as the Px that the settings name."""
+        listen = [f"127.0.0.1:{self.server_port}"]
+        return Endpoint.of_running({"listen": listen, "noproxy": "", "clients_log_in": False})
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def origin() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.mark.shows("--env")
+def test_git_uses_px(place, proxy):
+    need("git")
+    place.run("sh", "-c", use("git", proxy))
+    place.run("git", "ls-remote", "http://site.example/r.git")
+    assert proxy.requests[0] == "GET http://site.example/r.git/info/refs"
+    place.run("sh", "-c", undo("git"))
+    place.run("git", "config", "--global", "--get", "http.proxy", code=1)
+
+
+@pytest.mark.shows("--env")
+def test_npm_uses_px(place, proxy):
+    need("npm", "node")
+    place.run("sh", "-c", use("npm", proxy))
+    limits = ("--fetch-retries=0", "--update-notifier=false")
+    place.run("npm", "view", "--registry=http://site.example/", *limits, "a", code=None)
+    assert "GET http://site.example/a" in proxy.requests
+    place.run("sh", "-c", undo("npm"))
+    assert not (place.home / ".npmrc").exists()  # with its last setting
+
+
+@pytest.mark.shows("--env")
+def test_pip_uses_px(place, proxy, tmp_path):
+    pip = tmp_path / "bin" / "pip"
+    pip.parent.mkdir()
+    pip.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip "$@"\n')
+    pip.chmod(0o700)
+    path = {"PATH": f"{pip.parent}:{place.environment()['PATH']}"}
+    place.run("sh", "-c", use("pip", proxy), env=path)
+    limits = ("--retries=0", "--disable-pip-version-check", "--trusted-host=site.example")
+    place.run(pip, "download", *limits, "--index-url=http://site.example/simple/", "a", env=path, code=None)
+    assert "GET http://site.example/simple/a/" in proxy.requests
+    place.run("sh", "-c", undo("pip"), env=path)
+    assert "proxy" not in (place.home / ".config" / "pip" / "pip.conf").read_text()
+
+
+@pytest.mark.shows("--env")
+def test_wget_uses_px_except_for_this_computer(place, proxy, origin):
+    need("wget")
+    wgetrc = place.home / ".wgetrc"
+    wgetrc.write_text("tries = 1\n")
+    with wgetrc.open("a") as file:
+        file.write(use("wget", proxy) + "\n")
+    urls = "http://site.example/", f"http://localhost:{origin.server_port}/"
+    assert place.run("wget", "-qO-", *urls) == "okok"
+    assert (proxy.requests, origin.requests) == (["GET http://site.example/"], ["GET /"])
+    place.run("sh", "-c", undo("wget"))
+    assert wgetrc.read_text() == "tries = 1\n"
+
+
+@pytest.mark.shows("--env")
+def test_apt_uses_px_except_for_this_computer(place, proxy, origin):
+    need("apt-get")
+    config = place.home / "apt.conf"
+    config.write_text(f'{use("apt", proxy)}\nAPT::Sandbox::User "root";\n')
+    for url in ("http://site.example/a", f"http://localhost:{origin.server_port}/b"):
+        place.run(APT_HELPER, "download-file", url, "got", env={"APT_CONFIG": str(config)})
+        (place.directory / "got").unlink()
+    assert (proxy.requests, origin.requests) == (["GET http://site.example/a"], ["GET /b"])
+
+
+def use(kind: str, server: Server) -> str:
+    return "\n".join(KINDS[kind].use(server.endpoint.values))
+
+
+def undo(kind: str) -> str:
+    return "\n".join(KINDS[kind].undo())

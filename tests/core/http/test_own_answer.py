@@ -1,0 +1,93 @@
+"""Answers of Px itself."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from px.core.errors import ForbiddenError, LoginBlockedError, PxError
+from px.core.http.own_answer import format_error, format_options, format_trace, max_forwards
+from px.core.http.request_head import parse_request
+
+#: RFC 8941 4.2: an item (a token) with parameters, each a token or a string of printable ASCII.
+_PROXY_STATUS = re.compile(rb'px; error=[a-z_]+; details="(?:[ !#-\[\]-~]|\\["\\])*"')
+
+
+def head_of(*fields: bytes, method: bytes = b"GET"):
+    lines = b"".join(field + b"\r\n" for field in fields)
+    return parse_request(b"%b http://o/p HTTP/1.1\r\nHost: o\r\n%b\r\n" % (method, lines))
+
+
+@pytest.mark.parametrize(
+    "cause", ["plain", 'a "quoted" \\ name', "grün <script>alert(1)</script>", "line\r\nX-Evil: 1", "\0\x7f"]
+)
+def test_proxy_status_is_a_structured_field_whatever_the_cause(cause: str) -> None:
+    answer = format_error(PxError(cause), None, keep_alive=False)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert len(lines) == 6
+    (status,) = [line for line in lines if line.startswith(b"Proxy-Status: ")]
+    assert _PROXY_STATUS.fullmatch(status.removeprefix(b"Proxy-Status: ")), status
+    assert b"Content-Length: %d" % len(body) in lines
+
+
+def test_a_page_escapes_its_texts() -> None:
+    answer = format_error(PxError("<b>&", "<i>"), head_of(b"Accept: text/html"), keep_alive=True)
+    assert b"&lt;b&gt;&amp;" in answer
+    page = answer.partition(b"\r\n\r\n")[2]
+    assert b"<b>" not in page
+    assert b"<i>" not in page
+    assert b"Connection: keep-alive" in answer
+
+
+def test_text_has_cause_and_hint() -> None:
+    answer = format_error(ForbiddenError("No.", "Ask."), head_of(), keep_alive=False)
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert answer.endswith(b"\r\n\r\nPx: 403 Forbidden\nNo.\nAsk.\n")
+
+
+@pytest.mark.parametrize("accept", [b"text/html", b"text/plain"])
+def test_invalid_text_is_shown_as_well(accept: bytes) -> None:
+    r"""Bytes of another encoding in the environment become such: ``b\xf6b``, ``b\udcf6b``."""
+    head = head_of(b"Accept: " + accept)
+    assert b"b\\udcf6b" in format_error(PxError("No b\udcf6b."), head, keep_alive=True)
+
+
+def test_an_answer_to_head_has_the_length_of_the_omitted_body() -> None:
+    full = format_error(PxError("No."), head_of(), keep_alive=False)
+    bare = format_error(PxError("No."), head_of(method=b"HEAD"), keep_alive=False)
+    assert bare == full[: full.index(b"\r\n\r\n") + 4]
+
+
+def test_retry_after_is_sent() -> None:
+    answer = format_error(LoginBlockedError("Held back.", retry_after=7), None, keep_alive=False)
+    assert b"\r\nRetry-After: 7\r\n" in answer
+
+
+def test_a_status_without_a_name_is_answered_too() -> None:
+    assert format_error(PxError("x", status=599), None, keep_alive=False).startswith(b"HTTP/1.1 599 ")
+
+
+def test_a_trace_shows_the_request_without_logins_and_cookies() -> None:
+    head = head_of(b"Cookie: a", b"Authorization: b", b"Proxy-Authorization: c", b"X: d", method=b"TRACE")
+    body = format_trace(head, keep_alive=True).partition(b"\r\n\r\n")[2]
+    assert body == b"TRACE http://o/p HTTP/1.1\r\nHost: o\r\nX: d\r\n\r\n"
+
+
+def test_a_trace_does_not_show_the_login_of_an_ftp_url() -> None:
+    head = parse_request(b"TRACE ftp://u:p@o/p HTTP/1.1\r\nHost: o\r\n\r\n")
+    body = format_trace(head, keep_alive=True).partition(b"\r\n\r\n")[2]
+    assert body == b"TRACE ftp://o/p HTTP/1.1\r\nHost: o\r\n\r\n"
+
+
+def test_options_name_the_methods() -> None:
+    assert b"\r\nAllow: GET, HEAD" in format_options(keep_alive=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(b"0", 0), (b"12", 12), (b"-1", None), (b"x", None), (b"9" * 10, None), (b"", None)],
+)
+def test_max_forwards_is_a_number_or_nothing(value: bytes, expected: int | None) -> None:
+    assert max_forwards(head_of(b"Max-Forwards: " + value)) == expected

@@ -1,0 +1,296 @@
+"""The budget of one account: every row of its table, and that no order of events breaks it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from px.core.login.token_budget import (
+    LOST_BLOCK_SECONDS,
+    OUT_SECONDS,
+    REFUSAL_BLOCK_SECONDS,
+    AccountRecord,
+    format_record,
+    parse_record,
+)
+
+#: How many orders of events are tried; `make lockout-model` tries many more.
+EXAMPLES = int(os.environ.get("LOCKOUT_EXAMPLES", "200"))
+HALF_AN_HOUR = 1800.0
+
+
+@dataclass
+class Directory:
+    """What a directory counts: tokens that may have been wrong, none of which was accepted since."""
+
+    sent_at: list[float] = field(default_factory=list)
+    #: Times at which a person asked for a token, or set another secret: one more token each.
+    asked_at: list[float] = field(default_factory=list)
+
+    def most_in_half_an_hour(self, *, less: list[float]) -> int:
+        windows = [
+            sum(begin <= at < begin + HALF_AN_HOUR for at in self.sent_at)
+            - sum(begin - HALF_AN_HOUR <= at < begin + HALF_AN_HOUR for at in less)
+            for begin in self.sent_at
+        ]
+        return max(windows, default=0)
+
+
+class Budget(RuleBasedStateMachine):
+    """Processes that send tokens, lose verdicts, are killed, and a person who tries to help."""
+
+    tokens = Bundle("tokens")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stored: dict[str, object] = {}
+        self.now = 1_000_000.0
+        self.secret = "first"
+        self.names = 0
+        self.gone: set[str] = set()
+        self.directory = Directory()
+        self.has_waited = False
+
+    def record(self) -> AccountRecord:
+        return parse_record(self.stored)
+
+    def store(self, record: AccountRecord) -> None:
+        self.stored = format_record(record)
+        self.has_waited = self.has_waited or record.blocked_until > 0
+
+    @rule(target=tokens, most_out=st.sampled_from([1, 2]))
+    def send(self, most_out: int) -> str:
+        record = self.record()
+        record.expire(self.now, self.is_gone)
+        self.names += 1
+        name = str(self.names)
+        if record.charge(name, self.secret, self.now, most_out=most_out, may_lose_more=False):
+            self.directory.sent_at.append(self.now)
+        else:
+            name = ""
+        self.store(record)
+        return name
+
+    @rule(token=tokens)
+    def refuse(self, token: str) -> None:
+        if token and token in self.outstanding():
+            record = self.record()
+            record.refuse(token, self.secret, self.now)
+            self.store(record)
+
+    @rule(token=tokens)
+    def lose(self, token: str) -> None:
+        if token and token in self.outstanding():
+            record = self.record()
+            record.lose(token, self.secret, self.now, may_lose_more=False)
+            self.store(record)
+
+    @rule(token=tokens)
+    def deny(self, token: str) -> None:
+        if token and token in self.outstanding():
+            record = self.record()
+            if not record.deny(token, "target", self.now, 5.0, is_charged=True):
+                record.refuse(token, self.secret, self.now)
+            self.store(record)
+
+    @rule(token=tokens)
+    def kill(self, token: str) -> None:
+        self.gone.add(token)
+
+    def is_gone(self, token: str) -> bool:
+        return token in self.gone
+
+    def outstanding(self) -> set[str]:
+        record = self.record()
+        return {*record.out, *record.overdue}
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, OUT_SECONDS, 60.0, 300.0, REFUSAL_BLOCK_SECONDS, 4 * 3600.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def accept(self) -> None:
+        self.stored = format_record(self.record().accept(self.secret, self.now))
+        self.directory = Directory()
+        self.has_waited = False
+
+    @rule()
+    def ask_for_a_retry(self) -> None:
+        record = self.record()
+        before = record.blocked_until
+        record.allow_retry(self.now)
+        if record.blocked_until != before:
+            self.directory.asked_at.append(self.now)
+        self.store(record)
+
+    @rule()
+    def change_the_secret(self) -> None:
+        self.secret += "'"
+        self.directory.asked_at.append(self.now)
+
+    @invariant()
+    def two_tokens_at_most_go_out_before_the_first_wait(self) -> None:
+        if not self.has_waited:
+            assert len(self.directory.sent_at) <= 2
+
+    @invariant()
+    def no_half_hour_sees_more_than_four_that_nobody_asked_for(self) -> None:
+        assert self.directory.most_in_half_an_hour(less=self.directory.asked_at) <= 4
+
+    @invariant()
+    def a_person_can_ask_once(self) -> None:
+        assert len(self.record().out) <= 2
+
+    @invariant()
+    def what_is_stored_is_read_again(self) -> None:
+        assert format_record(self.record()) == self.stored
+
+
+TestBudget = Budget.TestCase
+TestBudget.settings = settings(
+    max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+def charge(record: AccountRecord, token: str, now: float = 0.0, **changes: object) -> bool:
+    given = {"most_out": 1, "may_lose_more": False, **changes}
+    secret = str(given.pop("secret", "mark"))
+    record.expire(now)
+    return record.charge(token, secret, now, **given)  # type: ignore[arg-type]  # as `AccountRecord.charge`
+
+
+def test_one_token_is_out_at_a_time_and_a_verification_may_be_the_second() -> None:
+    record = AccountRecord()
+    assert charge(record, "1")
+    assert not charge(record, "2")
+    assert charge(record, "2", most_out=2)
+    assert not charge(record, "3", most_out=3)
+
+
+def test_a_token_that_was_not_sent_is_refunded() -> None:
+    record = AccountRecord()
+    charge(record, "1")
+    record.release("1")
+    assert record.budget_used == len(record.out) == 0
+
+
+def test_a_token_of_a_process_that_was_killed_is_lost_after_a_while() -> None:
+    record = AccountRecord()
+    charge(record, "1")
+    assert not charge(record, "2", OUT_SECONDS - 1)
+    assert charge(record, "2", OUT_SECONDS)
+    assert record.lost == 1
+    record.lose(
+        "1", "mark", OUT_SECONDS, may_lose_more=False
+    )  # it was alive after all, and has seen no verdict either
+    assert record.lost == 1
+    record.refuse("1", "mark", OUT_SECONDS)
+    assert (record.lost, record.refusals) == (0, 1)
+
+
+def test_a_token_whose_process_has_ended_is_lost_at_once() -> None:
+    record = AccountRecord()
+    charge(record, "1")
+    record.expire(0.0, lambda token: token == "1")
+    assert (record.lost, record.out) == (1, {})
+
+
+def test_a_token_sent_in_the_future_is_lost() -> None:
+    record = AccountRecord()
+    charge(record, "1", 1000.0)
+    assert charge(record, "2", 10.0)
+    assert record.lost == 1
+
+
+def test_a_denial_stays_charged_and_counts_with_the_next_one() -> None:
+    record = AccountRecord()
+    charge(record, "1")
+    assert record.deny("1", "target", 0.0, 5.0, is_charged=True)
+    assert record.budget_used == 1
+    assert charge(record, "2")
+    assert not record.deny("2", "other", 0.0, 5.0, is_charged=True)
+    record.refuse("2", "mark", 0.0)
+    assert record.refusals == 2
+    assert record.blocked_seconds("mark", 0.0) == REFUSAL_BLOCK_SECONDS
+
+
+def test_a_denial_and_a_lost_verdict_make_a_block() -> None:
+    for first in ("denied", "lost"):
+        record = AccountRecord()
+        for token, what in (("1", first), ("2", "lost" if first == "denied" else "denied")):
+            assert charge(record, token)
+            if what == "denied":
+                record.deny(token, "target", 0.0, 5.0, is_charged=True)
+            else:
+                record.lose(token, "mark", 0.0, may_lose_more=False)
+        assert record.blocked_seconds("mark", 0.0) == LOST_BLOCK_SECONDS[0]
+
+
+def test_another_secret_has_one_token_at_once_in_spite_of_a_block() -> None:
+    record = AccountRecord()
+    for token in ("1", "2"):
+        charge(record, token)
+        record.refuse(token, "mark", 0.0)
+    assert not charge(record, "3")
+    assert charge(record, "3", secret="new")
+    assert not charge(record, "4", secret="new", most_out=2)
+    record.refuse("3", "new", 0.0)
+    assert not charge(record, "4", secret="new")
+    assert not charge(record, "4")
+    assert charge(record, "4", REFUSAL_BLOCK_SECONDS)
+
+
+def test_a_person_can_ask_for_one_token_in_half_an_hour() -> None:
+    record, now = AccountRecord(), 1_000_000.0
+    for token in ("1", "2"):
+        charge(record, token, now)
+        record.refuse(token, "mark", now)
+    sent = []
+    for minute in range(60):
+        record.allow_retry(now + 60 * minute)
+        if charge(record, str(minute), now + 60 * minute):
+            sent.append(minute)
+            record.refuse(str(minute), "mark", now + 60 * minute)
+    assert sent == [0, 30]
+
+
+def test_a_denial_of_a_secret_accepted_lately_is_refunded() -> None:
+    record = AccountRecord()
+    assert record.deny("", "target", 0.0, 5.0, is_charged=False)
+    assert record.budget_used == 0
+    assert charge(record, "1")
+    record.refuse("1", "mark", 0.0)
+    assert record.refusals == 1
+
+
+def test_malformed_fields_make_an_empty_record() -> None:
+    stored = {
+        "out": {"1": "x", "2": -1, "3": 5},
+        "tried": [1, "a"],
+        "overdue": "b",
+        "lost": True,
+        "refusals": [],
+    }
+    record = parse_record(stored)
+    assert record.out == {"3": 5.0}
+    assert (record.tried, record.overdue, record.refusals) == (["a"], [], 0)
+
+
+def test_a_refused_secret_waits_when_another_one_is_accepted() -> None:
+    record = AccountRecord()
+    for token in ("1", "2"):
+        charge(record, token, secret="old")
+        record.refuse(token, "old", 0.0)
+    charge(record, "3", secret="new")
+    record = record.accept("new", 0.0)
+    assert record.accept("new", 1.0) == record  # nothing to store at each login
+    assert charge(record, "4", secret="new")
+    record.release("4")
+    assert not charge(record, "4", secret="old")
+    assert record.blocked_seconds("old", 10.0) == REFUSAL_BLOCK_SECONDS - 10
+    assert charge(record, "4", REFUSAL_BLOCK_SECONDS, secret="old")
+    assert record.accept("new", REFUSAL_BLOCK_SECONDS) == AccountRecord()

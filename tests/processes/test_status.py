@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+
+from px.processes.status import _format_duration as format_duration
+from px.processes.status import format_status, merge_reports
+
+UPSTREAM = {
+    "upstream": "http://a:1",
+    "identity": "CORP\\alice",
+    "has_logged_in": False,
+    "blocked": "",
+    "ticket": "",
+}
+
+
+def report(number, state="ready", *, is_draining=False, tunnels=0, requests=0, **changes):
+    return {
+        "number": number,
+        "pid": 100 + number,
+        "is_draining": is_draining,
+        "open_connections": tunnels + 1,
+        "open_tunnels": tunnels,
+        "counters": {"requests": requests},
+        "upstreams": [{**UPSTREAM, "state": state, **changes}],
+    }
+
+
+def test_the_sums_include_all_workers_and_those_that_have_ended():
+    merged = merge_reports([report(1, requests=3, tunnels=2), report(2, requests=4)], {"requests": 10})
+    assert merged["counters"] == {"requests": 17}
+    assert (merged["open_connections"], merged["open_tunnels"]) == (4, 2)
+    assert [worker["pid"] for worker in merged["workers"]] == [101, 102]
+
+
+def test_the_status_shows_a_worker_that_does_not_report():
+    merged = merge_reports([{"number": 1, "pid": 101, "is_draining": False}], {})
+    assert merged["workers"][0]["open_tunnels"] == 0
+
+
+@pytest.mark.parametrize(
+    ("states", "merged"),
+    [(("ready", "in use"), "in use"), (("down", "in use"), "down"), (("ready",), "ready")],
+)
+def test_the_state_of_an_upstream_is_that_of_the_best_informed_worker(states, merged):
+    reports = [report(number, state) for number, state in enumerate(states)]
+    assert [each["state"] for each in merge_reports(reports, {})["upstreams"]] == [merged]
+
+
+def test_the_status_shows_a_login_or_a_block_of_one_worker():
+    reports = [report(1), report(2, has_logged_in=True, blocked="a refused b")]
+    (upstream,) = merge_reports(reports, {})["upstreams"]
+    assert upstream["has_logged_in"]
+    assert upstream["blocked"] == "a refused b"
+
+
+def test_the_status_shows_the_tickets_of_the_workers_and_a_missing_one():
+    reports = [
+        report(1, ticket="Kerberos ticket of alice@A"),
+        report(2, ticket="no new Kerberos ticket: refused."),
+        report(3, ticket="Kerberos ticket of alice@A"),
+    ]
+    (upstream,) = merge_reports(reports, {})["upstreams"]
+    assert upstream["ticket"] == "no new Kerberos ticket: refused."
+
+
+def test_the_status_does_not_show_upstreams_of_an_old_configuration():
+    old = report(1, is_draining=True, upstream="http://old:1")
+    assert [each["upstream"] for each in merge_reports([old, report(2)], {})["upstreams"]] == ["http://a:1"]
+
+
+def test_a_status_is_text_for_people():
+    reports = [
+        report(1, "in use", tunnels=1, has_logged_in=True, ticket="Kerberos ticket of a"),
+        report(2, is_draining=True, blocked="no"),
+    ]
+    status = {
+        "version": "1.2",
+        "pid": 99,
+        "uptime_seconds": 7384.2,
+        "listen": ["127.0.0.1:3128"],
+        "socks": ["127.0.0.1:1080", "[::1]:1080"],
+        "tunnels": [{"listen": ["127.0.0.1:2222"], "target": "git.example:22"}],
+        "config": "",
+        **merge_reports(reports, {"requests": 5, "errors": 1, "logins_refused": 2}),
+    }
+    assert format_status(status).splitlines() == [
+        "Px 1.2 runs, pid 99, for 2 h 3 min.",
+        "  listens on  127.0.0.1:3128",
+        "  SOCKS5 on   127.0.0.1:1080, [::1]:1080",
+        "  tunnel      127.0.0.1:2222 to git.example:22",
+        "  px.ini      none",
+        "  worker      1, pid 101: 2 connections, 1 tunnel",
+        "  worker      2, pid 102: 1 connection, 0 tunnels; ends when they do",
+        "  upstream    http://a:1 in use, logged in as CORP\\alice",
+        "              Kerberos ticket of a",
+        "  open        3 connections, 1 tunnel",
+        "  so far      0 connections, 5 requests, 0 tunnels, 1 error",
+        "  logins      0 accepted, 2 refused",
+        "  bytes       0 from clients, 0 to clients",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (59.6, "1 min 0 s"), (3600, "1 h 0 min"), (90061, "1 d 1 h"), (-3, "0 s")],
+)
+def test_a_duration_is_written_in_its_two_largest_units(seconds, said):
+    assert format_duration(seconds) == said
+
+
+def test_the_source_of_the_upstreams_comes_from_a_worker_that_does_not_drain():
+    reports = [
+        {**report(1, is_draining=True), "discovered_proxy": "environment: http://old:1"},
+        {**report(2), "discovered_proxy": "--pac: PAC script http://a/"},
+    ]
+    assert merge_reports(reports, {})["discovered_proxy"] == "--pac: PAC script http://a/"
+    assert merge_reports(reports[:1], {})["discovered_proxy"] == ""

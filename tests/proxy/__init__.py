@@ -1,0 +1,1 @@
+"""Tests of a Px in this process, with scripted upstreams and origins."""

@@ -1,0 +1,66 @@
+"""tls-server-end-point."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from base64 import b64decode
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from px.system.login.channel_bindings import tls_server_end_point
+
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+
+
+def certificate(key, algorithm, **kwargs) -> bytes:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "proxy.test")])
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start.replace(year=2030))
+    return builder.sign(key, algorithm, **kwargs).public_bytes(serialization.Encoding.DER)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "hash_name"),
+    [(hashes.SHA256(), "sha256"), (hashes.SHA384(), "sha384"), (hashes.SHA512(), "sha512")],
+)
+def test_the_certificate_is_hashed_as_it_was_signed(algorithm, hash_name):
+    der = certificate(RSA_KEY, algorithm)
+    expected = b"tls-server-end-point:" + hashlib.new(hash_name, der).digest()
+    assert tls_server_end_point(der) == expected
+
+
+def test_an_ecdsa_signature_counts_by_its_hash():
+    der = certificate(ec.generate_private_key(ec.SECP384R1()), hashes.SHA384())
+    assert tls_server_end_point(der) == b"tls-server-end-point:" + hashlib.sha384(der).digest()
+
+
+def test_a_pss_signature_counts_by_its_hash():
+    pss = padding.PSS(padding.MGF1(hashes.SHA512()), padding.PSS.DIGEST_LENGTH)
+    der = certificate(RSA_KEY, hashes.SHA512(), rsa_padding=pss)
+    assert tls_server_end_point(der) == b"tls-server-end-point:" + hashlib.sha512(der).digest()
+
+
+def with_algorithm(der: bytes, old: str, new: str) -> bytes:
+    """Write another signature algorithm into a certificate (whose signature is then void)."""
+    assert der.count(bytes.fromhex(old)) == 2
+    return der.replace(bytes.fromhex(old), bytes.fromhex(new))
+
+
+@pytest.mark.parametrize("weak", ["04", "05"])  # md5WithRSAEncryption, sha1WithRSAEncryption
+def test_md5_and_sha1_become_sha256(weak):
+    pkcs1 = "2a864886f70d0101"  # RFC 8017 appendix C
+    der = with_algorithm(certificate(RSA_KEY, hashes.SHA256()), f"{pkcs1}0b", f"{pkcs1}{weak}")
+    assert tls_server_end_point(der) == b"tls-server-end-point:" + hashlib.sha256(der).digest()
+
+
+def test_a_signature_without_a_hash_of_its_own_has_no_bindings():
+    assert tls_server_end_point(certificate(ed25519.Ed25519PrivateKey.generate(), None)) is None
+
+
+@pytest.mark.parametrize("der", [b"", b"garbage", b64decode("MIIB")])
+def test_bytes_that_are_no_certificate_have_no_bindings(der):
+    assert tls_server_end_point(der) is None
