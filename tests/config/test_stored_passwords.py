@@ -9,7 +9,7 @@ import pytest
 
 from px.config.settings import Settings, default_settings
 from px.config.stored_passwords import (
-    Account,
+    StoredLogin,
     StoredPasswords,
     change_password,
     client_account,
@@ -200,7 +200,7 @@ def test_a_reload_forgets_a_password_that_was_removed():
     assert passwords.add_to(given) == given
 
 
-def change(account: Account, store: Store, typed: str) -> list[str]:
+def change(account: StoredLogin, store: Store, typed: str) -> list[str]:
     lines: list[str] = []
 
     def answer(prompt: str) -> Secret:

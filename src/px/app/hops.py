@@ -123,7 +123,7 @@ class UpstreamHops:
             str(upstream),
             upstream.host,
             source=source,
-            policy=policy.for_unauthenticated if upstream.is_found and not is_tls else policy,
+            policy=policy.for_untrusted if upstream.is_found and not is_tls else policy,
             is_tls=is_tls,
             guard=self.guard,
             now=self._now,

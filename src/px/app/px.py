@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 MAX_LOGIN_THREADS = 2
 #: Separate threads check the logins of clients, so that clients cannot hold up the logins of Px.
 CLIENT_THREADS = 1
-#: One of this many files that the process may open is for an idle connection.
+#: At most one in this many of the process's file descriptors holds an idle connection.
 FILES_A_KEPT_CONNECTION = 4
 #: How often Px looks whether a dead upstream is due for a probe.
 PROBE_TICK_SECONDS = 0.5
@@ -297,7 +297,8 @@ class Px:
     def limit_failed_logins(self, count: int) -> None:
         """Send no further login once this many logins were refused, or got no verdict.
 
-        Call this before `serve`. Px then gets tickets for requests only, so that a failed request tells why.
+        Call this before `serve`. Px then renews no ticket by itself, so that the failure appears at the
+        request.
         """
         self._hops.guard.failures_left = count
         self._renews_tickets = False

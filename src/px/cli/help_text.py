@@ -52,9 +52,10 @@ each option from the first of these that has it: the command line, the
 environment (PX_PORT for --port), .env in the working directory, px.ini (port
 in the section [proxy]).
 Exit codes: 0 success, 1 crash, 2 wrong configuration, 3 Px is not running,
-4 no route to the URL (--explain) or no login (--test), 5 the port is in use,
-6 Px cannot be installed. --run ends with the code of its program, or with 127
-if there is no such program, 126 if it cannot be run.
+4 no route to the URL (--explain) or a step failed (--test, --doctor, --demo),
+5 the port is in use, 6 Px cannot be installed, 130 ended by Ctrl-C. --run ends
+with the code of its program, or with 127 if there is no such program, 126 if
+it cannot be run.
 """
 
 

@@ -1,8 +1,8 @@
 """The table of all options; `px.config.actions` has the actions.
 
 The command line, the environment, ``.env``, px.ini, ``--help`` and docs/options.md are all made from
-`OPTIONS` and `ACTIONS`; an option's name is its flag, its key in px.ini and its field in
-`px.config.settings.Settings`.
+`OPTIONS` and `ACTIONS`. An option's name is its field in `px.config.settings.Settings` and, unless the option
+is a secret, its flag.
 """
 
 from __future__ import annotations

@@ -57,9 +57,9 @@ class Settings:
         port: TCP port to listen on.
         socks: TCP port to listen on for SOCKS5; 0: none.
         tunnel: Static tunnels, each with a TCP port to listen on.
-        gateway: Whether other computers may use Px; `access` says what it comes to.
-        hostonly: Whether only this computer's own addresses may; likewise.
-        allow: Clients that may use Px; likewise.
+        gateway: Whether other computers may use Px; `access` has what follows from this option and others.
+        hostonly: Whether only this computer's own addresses may; see `access`.
+        allow: Clients that may use Px; see `access`.
         noproxy: Targets that are reached directly.
         useragent: Replaces the clients' User-Agent, unless empty.
         via: Whether to add Via fields.
@@ -74,14 +74,14 @@ class Settings:
         client_nosspi: Whether Windows is not asked about them.
         client_password: Their password, from the environment.
         workers: Processes that serve clients, 1 or more.
-        threads: Size of the pool for what blocks, 3 or more.
+        threads: Number of threads in each worker for calls that block, 3 or more.
         idle: Seconds a tunnel may be silent; 0: for ever.
         socktimeout: Seconds for look-ups, connects, TLS and login steps.
         proxyreload: Seconds between two looks at what names the upstreams.
         foreground: Whether to stay at the console; also true where `verbose` or `accesslog` write to it.
-        debug: Always False: `log` says what it comes to.
-        uniqlog: Likewise.
-        verbose: Whether to log to stdout, alone or besides a file.
+        debug: Always False: `log` has the level that follows from it.
+        uniqlog: Always False, for the same reason.
+        verbose: Whether to log to stdout, alone or in addition to a file.
         log: 0 off; 1, 2 a file in the working directory; 3 one with a unique name there; 4 stdout only;
             5 a file in the user's state directory.
         accesslog: File for a line a request; ``-`` for stdout, empty for none.

@@ -34,8 +34,8 @@ _Found = dict[tuple[str, str], Secret | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """The account whose password an action stores.
+class StoredLogin:
+    """The login whose password an action stores.
 
     Attributes:
         action: The flag of the action.
@@ -52,16 +52,16 @@ class Account:
     overriding: tuple[str, ...]
 
 
-def upstream_account(settings: Settings) -> Account:
-    """Return the account with which Px logs in to the upstreams."""
+def upstream_account(settings: Settings) -> StoredLogin:
+    """Return the login of Px at the upstreams."""
     overriding = [name for name, secret in _given_secrets(settings) if secret]
-    return Account("--password", UPSTREAM_SERVICE, settings.username, "username", tuple(overriding))
+    return StoredLogin("--password", UPSTREAM_SERVICE, settings.username, "username", tuple(overriding))
 
 
-def client_account(settings: Settings) -> Account:
-    """Return the account with which clients log in to Px."""
+def client_account(settings: Settings) -> StoredLogin:
+    """Return the login of clients at Px."""
     overriding = ("PX_CLIENT_PASSWORD",) if settings.client_password else ()
-    return Account(
+    return StoredLogin(
         "--client-password", CLIENT_SERVICE, settings.client_username, "client_username", overriding
     )
 
@@ -76,7 +76,7 @@ def _format_failure(error: SecretStoreError, service: str) -> str:
 
 
 def change_password(
-    account: Account,
+    account: StoredLogin,
     store: SecretStore,
     read_secret: Callable[[str], Secret],
     tell: Callable[[str], object],
@@ -84,7 +84,7 @@ def change_password(
     """Ask for a password and store it, or remove the stored one when the answer is empty.
 
     Args:
-        account: The account of the password.
+        account: The login that the password belongs to.
         store: The store to change.
         read_secret: Shows a prompt and returns the answer.
         tell: Called with each line for the user.
@@ -109,7 +109,7 @@ def change_password(
         tell(f"But {name} is also set, and Px uses it instead.")
 
 
-def _store_password(account: Account, store: SecretStore, place: str, password: Secret) -> str:
+def _store_password(account: StoredLogin, store: SecretStore, place: str, password: Secret) -> str:
     store.store_password(account.service, account.username, password)
     if store.load_password(account.service, account.username) != password:
         raise SecretStoreError(f"{place} did not keep the password", "choose another keyring")
@@ -119,7 +119,7 @@ def _store_password(account: Account, store: SecretStore, place: str, password: 
     )
 
 
-def _remove_password(account: Account, store: SecretStore, place: str, _: Secret) -> str:
+def _remove_password(account: StoredLogin, store: SecretStore, place: str, _: Secret) -> str:
     if store.remove_password(account.service, account.username):
         return f"The password of {account.username} is removed from {place}."
     return f"No password of {account.username} was stored in {place}."
@@ -143,7 +143,8 @@ class StoredPasswords:
     def add_to(self, settings: Settings) -> Settings:
         """Return the settings with a stored password for each user, or client user, without a given secret.
 
-        Blocks while the store does. Asks the store once for each user; after a failure, for no further user.
+        Blocks while the store does. Asks the store once for each user, and stops asking after the first
+        failure.
 
         Raises:
             ConfigError: ``kerberos`` is set without a user name, a realm or a password.

@@ -2,8 +2,9 @@
 
 ::
 
-    StartupError                     one line on stderr, no traceback
+    StartupError                     exit 1: one line on stderr, no traceback
     ├── ConfigError                  exit 2: an option, a file or a combination that cannot work
+    ├── NotRunningError              exit 3: a command to a running Px, and none runs
     ├── PortInUseError               exit 5: another program listens there already
     ├── InstallError                 exit 6: starting at login cannot be set up or removed
     └── ProgramError                 exit 126 or 127: the program of --run cannot be run
@@ -42,11 +43,11 @@ class InstallError(StartupError):
 
 
 class ProgramError(StartupError):
-    """The program that Px shall run (--run) cannot be run.
+    """The program that Px should run (--run) cannot be run.
 
     Args:
         message: The reason.
-        exit_code: 127: there is no such program; 126: it cannot be run. So shells report it.
+        exit_code: 127: there is no such program; 126: it cannot be run. Shells use the same codes.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:

@@ -14,12 +14,12 @@ from px.io.io_loop import IoLoop
 from px.io.liveness import unsent_bytes
 from px.io.stream import OwnedSocket, Stream
 
-#: How long a client may go on sending after its last answer, and how long it has to read before a reset where
-#: the system does not tell what the client's system has received.
+#: How long a client may go on sending after its last answer. Where the system does not tell what the client's
+#: system has received, a client also has this long to read before a reset.
 LINGER_SECONDS = 2.0
-#: How long a client that will be reset may take no byte of what was sent.
+#: How long a client that will be reset may leave the bytes sent to it unread.
 TAKE_SECONDS = 15.0
-#: Longest time before the reset.
+#: The longest wait before a reset.
 TAKE_ALL_SECONDS = 300.0
 
 _LOOK_SECONDS = 0.05

@@ -6,8 +6,8 @@ A request's life, in `Session._serve`::
       -> no request that came from Px -> `Forwarder.send`: route, connection, login -> the answer's head
       -> a tunnel (CONNECT, 101), or the front end passes the answer on -> connections kept, or closed
 
-So every request passes the client's login before Px answers it or sends it on. The client's address was
-checked before the session began (`px.downstream.listener`).
+So every request passes the client's login before Px sends it on or answers it with anything but an error. The
+client's address was checked before the session began (`px.downstream.listener`).
 
 `PxError` is caught once, here. If no part of an answer has gone to the client, the front end sends the error.
 Else it ends the connection so that the client sees that the answer is not complete (RFC 9112 8).

@@ -41,13 +41,13 @@ VERIFICATION_TIMEOUTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Exchanger:
-    """What all exchanges share.
+    """Runs exchanges, and holds what they share.
 
     Attributes:
         io_loop: The loop of the streams.
         pool: The connections that are kept.
         dial: Opens a connection to a hop.
-        login_gates: Let one login of an account pass at a time, unless its secret was just accepted.
+        login_gates: Lets one login of an account pass at a time, unless its secret was just accepted.
         socktimeout: How many seconds the upstream has for an answer that it gives without an origin.
         verifications: The verifications under way, by identity.
         settling: Tasks that wait for a verdict after the request was abandoned.

@@ -48,10 +48,10 @@ class Forwarder:
     """Sends requests to hops: all of them leave Px here.
 
     Args:
-        router: Of the requests.
-        exchanger: Talks to one hop.
-        pool: Of kept connections.
-        hop_of: The hop of an upstream.
+        router: Finds the routes of requests.
+        exchanger: Exchanges a request with one hop.
+        pool: The kept connections.
+        hop_of: Returns the hop of an upstream.
         dialer: Connects to hops; used directly where several upstreams may serve a request.
         max_prewarmed: Most connections to one upstream that are logged in before a request needs them.
     """

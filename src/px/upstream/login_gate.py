@@ -4,12 +4,16 @@ A token that is sent is charged to the account in the lock-out memory, which all
 (`px.core.login.token_budget`). No process learns by itself that another one has a verdict. So the first login
 that waits reads the memory again and again, but only one login of each process does so.
 
+A login is *inside* from the moment when the gate lets it through until it leaves, and *settled* once its
+secret is known to be right, although its own verdict may still come.
+
 Even a secret that was accepted a moment ago may have been changed at the directory since. So a login goes
-without a charge only if its secret was just accepted: within `JUST_ACCEPTED_SECONDS`, in the same process.
-Each acceptance lets twice as many of these logins be inside at once. All others are charged. An acceptance
-also settles the logins that entered before the accepted one: the secret was right for them, too. If a secret
-was accepted lately, a login that is not settled after `ACCEPTED_LATELY_WAIT_SECONDS` probably waits for a
-slow origin. The next login then goes as a verification, whose verdict no origin delays.
+without a charge only if its secret was just accepted: 0.1 to 0.5 s ago, depending on how long that verdict
+took, in the same process. Each acceptance lets twice as many of these logins be inside at once. All others
+are charged. An acceptance also settles the logins that entered before the accepted one: the secret was right
+for them, too. If a secret was accepted lately, a login that is not settled after
+`ACCEPTED_LATELY_WAIT_SECONDS` probably waits for a slow origin. The next login then goes as a verification,
+whose verdict no origin delays.
 """
 
 from __future__ import annotations

@@ -64,13 +64,13 @@ def test_basic_goes_in_clear_only_when_asked_for_alone():
 
 
 @pytest.mark.parametrize("name", POLICY_NAMES)
-def test_an_unauthenticated_upstream_gets_a_password_only_where_the_user_named_basic(name):
+def test_an_untrusted_upstream_gets_a_password_only_where_the_user_named_basic(name):
     policy = AuthPolicy.parse(name)
-    stranger = policy.for_unauthenticated
-    assert stranger.allows("basic") is policy.basic_in_clear
-    assert stranger.allows_ntlm_in_negotiate is policy.allows_ntlm_in_negotiate
+    untrusted = policy.for_untrusted
+    assert untrusted.allows("basic") is policy.basic_in_clear
+    assert untrusted.allows_ntlm_in_negotiate is policy.allows_ntlm_in_negotiate
     for scheme in ("negotiate", "kerberos", "ntlm", "digest"):
-        assert stranger.allows(scheme) is policy.allows(scheme)
+        assert untrusted.allows(scheme) is policy.allows(scheme)
 
 
 @pytest.mark.parametrize("name", ["", "NTLM2", "NO", "ONLY", "NOANY", "ONLYNONE", "NTLM,BASIC", "SAFE"])

@@ -298,9 +298,9 @@ async def test_the_error_of_a_refused_verification_names_no_rule_about_sites() -
     assert caught.value.hint.endswith("a rule of the upstream denies origin:443.")
 
 
-async def test_an_unauthenticated_upstream_gets_no_password_and_the_error_says_so() -> None:
+async def test_an_untrusted_upstream_gets_no_password_and_the_error_says_so() -> None:
     bench = Bench("basic")
-    bench.login.policy = bench.login.policy.for_unauthenticated
+    bench.login.policy = bench.login.policy.for_untrusted
     attempt = bench.attempt()
     await attempt.first_credentials(None, None)
     with pytest.raises(LoginUnusableError, match="only a PAC script names") as caught:

@@ -62,7 +62,7 @@ class NtlmGuard:
     """The login state of one connection: NTLM logs in connections, not requests.
 
     Args:
-        nt_hash_of: NT hash of a user in a domain, None for unknown ones.
+        nt_hash_of: Returns the NT hash of a user in a domain; None: there is no such user.
     """
 
     def __init__(self, nt_hash_of: NtHashOf) -> None:
@@ -96,7 +96,7 @@ class DemoUpstream:
     """An HTTP proxy with a login by NTLM; call `start` to listen and `stop` to close everything.
 
     Args:
-        nt_hash_of: NT hash of a user in a domain, None for unknown ones.
+        nt_hash_of: Returns the NT hash of a user in a domain; None: there is no such user.
         record: Called with each head, after it is received or before it is sent, in order.
     """
 
@@ -185,7 +185,7 @@ def _refuse(challenge: bytes) -> tuple[bytes, bytes]:
 
 
 def _let_in(head: RequestHead, login: NtlmLogin | None) -> tuple[bytes, bytes]:
-    """Return the answer to a request that the guard let in: of the web site, or of the tunnel's far end."""
+    """Return the answer to a request that was let in: a page, or the 200 that opens a tunnel."""
     if head.method == b"CONNECT":
         return b"HTTP/1.1 200 Connection established\r\n\r\n", b""
     name = f"{login.domain}\\{login.user}" if login else "nobody"

@@ -1,4 +1,4 @@
-"""What the settings of programs say about one Px: its address, and which targets need no Px."""
+"""What the settings of programs say about one Px: its address, and which targets are reached without Px."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from px.core.rules.host_rules import HostRules, Intervals
 
 #: Names of this computer. A request for one through a proxy would mean the computer of that proxy.
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
-#: What stands for the login in the settings: Px does not know the password.
+#: The placeholders for the login in the settings: Px does not know the password.
 USER: Final = "USER"
 PASSWORD: Final = "PASSWORD"  # noqa: S105 - a placeholder
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The Px that programs shall use.
+    """The Px that programs should use.
 
     Attributes:
         listen: The addresses on which Px listens.
@@ -88,7 +88,7 @@ class ProxyValues:
         """Return the proxy URL of Px for programs that know its host by another name.
 
         Args:
-            place: Host and port, as they stand in a URL.
+            place: Host and port in the form of a URL.
         """
         return f"http://{self.login}@{place}" if self.login else f"http://{place}"
 
@@ -123,7 +123,7 @@ def own_address(listen: tuple[Address, ...]) -> Address:
 def _format_no_proxy(rules: HostRules) -> Iterator[str]:
     """Yield the rules that programs understand: addresses, networks, names and domains; no ports, no globs.
 
-    Yields nothing if the rules match everything: programs shall still use such a Px.
+    Yields nothing if the rules match everything: programs should still use such a Px.
     """
     if rules.matches_everything:
         return

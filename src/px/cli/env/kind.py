@@ -1,4 +1,4 @@
-"""One kind of program that ``px --env`` knows, and the words that the outputs share."""
+"""One kind of program that ``px --env`` knows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class Kind:
     Attributes:
         use: Returns the lines that make such a program use Px.
         undo: Returns the lines that undo this.
-        is_elsewhere: Whether the program runs on another computer for Px: in a container or virtual machine.
+        is_elsewhere: Whether the program, as Px sees it, runs on another computer: in a container or virtual
+            machine.
         has_native_lines: Whether its lines end as those of the system do; others end with a line feed alone.
     """
 

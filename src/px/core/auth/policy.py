@@ -66,11 +66,11 @@ class AuthPolicy:
 
     Attributes:
         name: The name that the user gave, in upper case; for a list, the names with commas between them.
-        is_for_unauthenticated: Whether Px took Basic out of what the user allows: see `for_unauthenticated`.
+        is_for_untrusted: Whether Px took Basic out of what the user allows: see `for_untrusted`.
     """
 
     name: str = "ANY"
-    is_for_unauthenticated: bool = False
+    is_for_untrusted: bool = False
 
     @classmethod
     def parse(cls, text: str) -> AuthPolicy:
@@ -128,12 +128,12 @@ class AuthPolicy:
         return _methods_of(self.name) == _MEANT["BASIC"]
 
     @property
-    def for_unauthenticated(self) -> AuthPolicy:
-        """The policy for an unauthenticated upstream, which must not see the password in clear."""
+    def for_untrusted(self) -> AuthPolicy:
+        """The policy for an untrusted upstream, which must not see the password in clear."""
         if _BASIC not in _methods_of(self.name) or self.basic_in_clear:
             return self
         name = "ANYSAFE" if self.name == "ANY" else f"SAFE{self.name}"
-        return AuthPolicy(name, is_for_unauthenticated=True)
+        return AuthPolicy(name, is_for_untrusted=True)
 
     def __str__(self) -> str:
         return self.name

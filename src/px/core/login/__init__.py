@@ -17,21 +17,22 @@ login gate       lets one charged login of an account through at a time, over al
 verification     a login with a request that the upstream itself answers, so that no rule about
                  targets and no slow origin can disturb the verdict
 not contacted    of an upstream that has not answered yet, so that its schemes are not known
-unauthenticated  an upstream without TLS that a PAC script named, not a person: Px does not show it a
-                 password in clear
+untrusted        of an upstream without TLS that only a PAC script names: Px does not show it a password
+                 in clear
 ===============  =============================================================================
 
 The rule of the budget: Px charges a token to its account before it sends the token, unless the secret was
-just accepted; an acceptance refunds all charges. Between two acceptances one token is out at a time, and at
-most two are out, refused or lost. When these two are used up, Px waits before each further token: 30 minutes
-after refusals and twice as long each time, up to a day; 1, 5, then 30 minutes after lost verdicts.
+just accepted; an acceptance refunds all charges. Between two acceptances one token is out at a time (two, if
+the second is a verification), and at most two are out, refused or lost. When these two are used up, Px waits
+before each further token: 30 minutes after refusals and twice as long each time, up to a day; 1, 5, then 30
+minutes after lost verdicts.
 
 How far Px trusts a secret depends on when this process saw the secret accepted, and on what came after that:
 
 ===================  ===================================  ===========================================
 grade                means                                allows
 ===================  ===================================  ===========================================
-just accepted        accepted in the last 0.1 s           several logins at once, and no charge
+just accepted        accepted a moment ago: 0.1 to 0.5 s  several logins at once, and no charge
 accepted lately      accepted in the last 20 s; no token  another token 0.25 s after one without a
                      of the account was denied, refused   verdict; connections logged in ahead;
                      or lost since                        Digest by a nonce of an earlier request

@@ -112,9 +112,9 @@ class _Offer:
         allowed = {method.scheme for method in Method if is_allowed(login.policy, method)}
         #: Whether the user allows nothing of what the upstream offers.
         self._is_forbidden = not allowed & self._schemes
-        #: Whether only Basic could be used, and the upstream is unauthenticated.
+        #: Whether only Basic could be used, and the upstream is untrusted.
         self._is_hidden_from = (
-            self._is_forbidden and login.policy.is_for_unauthenticated and "basic" in self._schemes
+            self._is_forbidden and login.policy.is_for_untrusted and "basic" in self._schemes
         )
 
     @property

@@ -2,10 +2,10 @@
 
 A directory locks an account after a few wrong passwords, from whatever program they come. So Px charges a
 token to the account before it sends the token, unless the secret was just accepted, and an acceptance refunds
-all charges. One token is out at a time, and at most two are out, refused or lost since the last acceptance
-(four may be lost, if the secret was accepted in the last four hours). Then the account is blocked, and each
-further token waits for the end of the block: `REFUSAL_BLOCK_SECONDS` and longer after refusals,
-`LOST_BLOCK_SECONDS` after lost verdicts.
+all charges. One token is out at a time (two, if the second is a verification), and at most two are out,
+refused or lost since the last acceptance (four may be lost, if the secret was accepted in the last four
+hours). Then the account is blocked, and each further token waits for the end of the block:
+`REFUSAL_BLOCK_SECONDS` and longer after refusals, `LOST_BLOCK_SECONDS` after lost verdicts.
 
 ======================  ==========================================================================
 what happens            then
@@ -78,7 +78,7 @@ class AccountRecord:
         method: The login method of the token that was refused last.
         denied: Mark of the target of the denial: the refusal that a rule may explain; empty: none.
         is_denial_charged: Whether the denial stays charged, because the secret may be wrong.
-        denied_at: When that was.
+        denied_at: When the denial was.
         denied_seconds: How long Px does not ask for that target again.
     """
 
@@ -111,7 +111,9 @@ class AccountRecord:
         return self.refusals >= REFUSALS_BEFORE_BLOCK
 
     def blocked_seconds(self, secret: str, now: float, own: str = "") -> float:
-        """Return how many seconds a token must wait; 0 or less: no wait, or another token is out.
+        """Return how many seconds a block keeps a token back.
+
+        0 or less: no block keeps it back, but another token may be out.
 
         Args:
             secret: Its mark.

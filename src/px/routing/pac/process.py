@@ -1,8 +1,7 @@
 """A PAC script in a process of its own, as Px sees that process; `px.routing.pac.child` runs inside it.
 
 Each script that a worker of Px calls has one process. `load`, or the first call, starts the process, which
-ends with the script or with Px. Workers do not share processes: they have nothing but listening sockets in
-common, and a script that hangs blocks one worker only.
+ends with the script or with Px. Each worker has its own, so a script that hangs blocks one worker only.
 
 Px kills the process when it overruns a limit, and when a call is cancelled: otherwise the next call would get
 the answer of the cancelled one. The next call starts another process. After `MAX_OVERRUNS` overruns in a row

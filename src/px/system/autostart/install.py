@@ -18,7 +18,7 @@ from px.system.autostart.start import Start
 
 
 def make_own_start(config_file: Path | None) -> Start:
-    """Return the command and directory with which the system shall start this Px at login.
+    """Return the command and directory with which the system should start this Px at login.
 
     Args:
         config_file: The px.ini to use; its directory becomes the working directory, where logs go. None: Px

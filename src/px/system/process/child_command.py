@@ -1,8 +1,8 @@
 """The commands and environments of the processes that Px starts: workers, PAC scripts, Px in the background.
 
 Python gets ``-P``, so that it imports nothing from the working directory, which may belong to another user.
-Also, Python 3.13.0 looks in the working directory for modules that hide those of the standard library, and
-fails if that directory has been removed ("error return without exception set").
+``-P`` also avoids a fault of Python 3.13.0, which looks in the working directory for modules that hide those
+of the standard library, and fails if that directory has been removed ("error return without exception set").
 """
 
 from __future__ import annotations
