@@ -49,13 +49,24 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "processes": {"", "app", "config", "core", "core.http", "io", "logs"}
     | {"system.login", "system.process", "system.state"},
     "app": {"config", "core", "core.auth", "core.client_login", "core.http", "core.login", "core.rules"}
-    | {"core.socks", "downstream", "downstream.tunnels", "io", "logs", "routing", "routing.pac"}
+    | {
+        "core.socks",
+        "downstream",
+        "downstream.activity",
+        "downstream.tunnels",
+        "io",
+        "logs",
+        "routing",
+        "routing.pac",
+    }
     | {"upstream", "upstream.connections"}
     | {"system.client_login", "system.login", "system.network_change", "system.process"}
     | {"system.proxy_settings", "system.state"},
     "config": {"core", "core.auth", "core.rules", "system.state"},
     "logs": {"", "core", "core.trace", "system.state"},
-    "downstream": {"io", "upstream", "upstream.connections"} | CORE - {"core.rules", "core.socks"},
+    "downstream": {"downstream.activity", "io", "upstream", "upstream.connections"}
+    | CORE - {"core.rules", "core.socks"},
+    "downstream.activity": {"io"},
     "downstream.tunnels": {"core", "core.http", "core.socks", "downstream", "io", "upstream"},
     "upstream": {"io", "upstream.connections"} | CORE - {"core.client_login"},
     "upstream.connections": {"core", "core.http", "core.login", "core.rules", "core.socks", "io"},

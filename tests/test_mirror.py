@@ -69,7 +69,7 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
         "needs the bytes that a client receives from a whole Px",
     ),
     "downstream/client downstream/client_head downstream/client_request downstream/http_front_end "
-    "downstream/counters downstream/service downstream/trace_log": (
+    "downstream/activity/counters downstream/service downstream/trace_log": (
         "downstream/test_session.py",
         "parts that only a session uses; its requests go through all of them",
     ),

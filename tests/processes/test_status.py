@@ -11,6 +11,8 @@ UPSTREAM = {
     "has_logged_in": False,
     "blocked": "",
     "ticket": "",
+    "latency_ms": None,
+    "offers": [],
 }
 
 
@@ -67,6 +69,22 @@ def test_the_status_shows_the_tickets_of_the_workers_and_a_missing_one():
 def test_the_status_does_not_show_upstreams_of_an_old_configuration():
     old = report(1, is_draining=True, upstream="http://old:1")
     assert [each["upstream"] for each in merge_reports([old, report(2)], {})["upstreams"]] == ["http://a:1"]
+
+
+def test_the_status_shows_the_latency_and_the_offers_of_the_worker_that_knows_them():
+    reports = [report(1), report(2, latency_ms=12.5, offers=["NTLM"]), report(3, latency_ms=3.0)]
+    (upstream,) = merge_reports(reports, {})["upstreams"]
+    assert (upstream["latency_ms"], upstream["offers"]) == (12.5, ["NTLM"])
+    (unknown,) = merge_reports([report(1)], {})["upstreams"]
+    assert (unknown["latency_ms"], unknown["offers"]) == (None, [])
+
+
+def test_the_status_lists_the_newest_requests_of_all_workers_and_counts_them_all():
+    first = {**report(1), "active": [{"since": 300 - n} for n in range(150)], "active_total": 250}
+    second = {**report(2), "active": [{"since": 1000 - n} for n in range(150)], "active_total": 150}
+    merged = merge_reports([first, second], {})
+    assert merged["active_total"] == 400
+    assert [each["since"] for each in merged["active"]] == [*range(1000, 850, -1), *range(300, 250, -1)]
 
 
 def test_a_status_is_text_for_people():

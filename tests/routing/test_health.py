@@ -97,3 +97,13 @@ def test_the_number_of_upstreams_named_by_a_script_is_bounded() -> None:
     for upstream in upstreams:
         bench.fail(upstream)
     assert list(bench.health.dead) == list(upstreams[MAX_DEAD:])
+
+
+def test_the_state_of_an_upstream_is_explained() -> None:
+    bench = Bench()
+    assert bench.health.explain(A) == "Px has sent no request yet."
+    bench.fail()
+    bench.health.report(B, is_reachable=True)
+    assert bench.health.explain(A) == "Px could not connect to it, and tries again in 1 s."
+    assert bench.health.explain(B).startswith("It served the last request.")
+    assert bench.health.explain(C) == f"{B} serves."

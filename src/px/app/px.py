@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from px.app.client_programs import ClientPrograms
 from px.app.hops import UpstreamHops
 from px.app.proxy_discovery import PAC_THREADS, make_discovery, make_px_check, planned_addresses
 from px.core.errors import ExhaustedError, UnreachableError
 from px.core.login.upstream_state import UpstreamLogin
 from px.core.rules.route import UpstreamAddress
 from px.core.startup_errors import ConfigError
-from px.downstream.counters import Counters
+from px.downstream.activity.counters import Counters
 from px.downstream.front_end import FrontEndKind
 from px.downstream.http_front_end import HttpFrontEnd
 from px.downstream.listener import Listener
@@ -173,6 +174,7 @@ class Px:
         is_from_here = partial(settings.access.is_from_here, is_own=is_own)
         refusals = Refusals(io_loop, settings.access.hint, service.log_access)
         kinds = _choose_kinds(settings, sockets)
+        self._client_programs = ClientPrograms(io_loop.now)
         self._listener = Listener(kinds, service, admits, is_from_here, refusals)
 
     def _make_discovery(self, io_loop: IoLoop) -> Discovery | None:
@@ -259,6 +261,10 @@ class Px:
             self._health.revive(upstream)
             _LOGGER.info("%s accepts connections again", upstream)
 
+    async def find_programs(self) -> None:
+        """Find the programs of the clients, for the next `report`."""
+        await self._client_programs.find(self._listener.active_clients)
+
     def report(self) -> dict[str, object]:
         """Return the state of this worker as JSON; see `px.processes.status`."""
         listener = self._listener
@@ -271,6 +277,8 @@ class Px:
                 "logins_accepted": self._hops.guard.acceptances,
                 "logins_refused": self._hops.guard.refusals,
             },
+            **listener.report_active(),
+            "traffic": listener.traffic.report(),
             "upstreams": [
                 self._report_upstream(upstream, hop.login) for upstream, hop in self._hops.known.items()
             ],
@@ -285,6 +293,9 @@ class Px:
             "method": login.accepted_method.value if login and login.accepted_method else "",
             "blocked": login.guard.describe_block(login.source) if login else "",
             "ticket": self._hops.describe_ticket(login) if login else "",
+            "latency_ms": self._hop_dialer.connect_times.median_ms(str(upstream)),
+            "offers": login.offered_names if login else [],
+            "why": self._health.explain(upstream),
         }
 
     @property

@@ -30,11 +30,12 @@ class Client:
     """
 
     __slots__ = (
-        "_is_from_here",
         "authenticator",
         "bound",
         "is_ending",
+        "is_from_here",
         "name",
+        "program",
         "requests",
         "service",
         "stream",
@@ -48,7 +49,9 @@ class Client:
         self.stream = stream
         self.service = service
         self.name = name
-        self._is_from_here = is_from_here
+        self.is_from_here = is_from_here
+        #: The name of the client's program; empty: the system does not tell; None: nobody has asked.
+        self.program: str | None = None
         auth = service.client_auth
         #: Asks the client to log in; None: clients need no login.
         self.authenticator = ClientAuthenticator(stream, service.io_loop, auth) if auth is not None else None
@@ -59,6 +62,12 @@ class Client:
         self.requests = 0
         #: Whether Px ends, or has another configuration now: the client gets no further request served.
         self.is_ending = False
+
+    @property
+    def end(self) -> tuple[str, int]:
+        """The IP address and port of the client's socket."""
+        host, _, port = self.stream.peer.rpartition(":")
+        return host, int(port)
 
     @property
     def trace(self) -> RequestTrace:
@@ -81,7 +90,7 @@ class Client:
             is_bound=carries_connection_login(head),
             trace=self.trace_log.trace,
             client_retries=self.requests > 1,
-            is_from_here=self._is_from_here,
+            is_from_here=self.is_from_here,
             on_interim=on_interim,
             bound=self.bound.lend(),
         )

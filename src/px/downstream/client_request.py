@@ -13,13 +13,18 @@ _TO_PX_ITSELF = (TargetForm.ORIGIN, TargetForm.ASTERISK)
 _COUNT_HOPS = (b"TRACE", b"OPTIONS")  # RFC 9110 7.6.2
 
 
+def is_for_px_itself(head: RequestHead) -> bool:
+    """Whether a request is for Px as a web server: its target names no host."""
+    return head.form in _TO_PX_ITSELF
+
+
 def check_is_for_proxy(head: RequestHead) -> None:
     """Return if a request is for a proxy.
 
     Raises:
         BadRequestError: The request is for a web server: Px has no pages.
     """
-    if head.form in _TO_PX_ITSELF:
+    if is_for_px_itself(head):
         raise BadRequestError(
             "This is Px, a proxy. It serves no pages of its own at this address.",
             "Use it as the proxy of your programs: set http_proxy and https_proxy to"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from px.downstream.activity.active_request import list_newest
+from px.downstream.activity.counters import Counters
+from px.downstream.activity.traffic import Totals, TrafficHistory
 from px.downstream.client import Client
-from px.downstream.counters import Counters
 from px.downstream.front_end import FrontEndKind
 from px.downstream.refusals import Refusals
 from px.downstream.service import Service
@@ -52,6 +55,7 @@ class Listener:
         self._all_left = asyncio.Event()
         self._names = count(1)
         self._accepting: list[asyncio.Task[None]] = []
+        self.traffic = TrafficHistory(self._io_loop, self._count_traffic, lambda: bool(self._sessions))
 
     async def serve(self) -> None:
         """Accept clients until `stop`, or until cancelled."""
@@ -77,6 +81,7 @@ class Listener:
         session = Session(client, kind, self._forget)
         self._sessions.add(session)
         self._counters.connections += 1
+        self.traffic.begin()
         session.begin()
 
     def _forget(self, session: Session) -> None:
@@ -101,6 +106,26 @@ class Listener:
         for session in self._sessions:
             counters.add_traffic(session.client.stream)
         return counters
+
+    def _count_traffic(self) -> Totals:
+        """Return what has gone through for clients; Px's own pages do not count."""
+        counters = self.count()
+        return Totals(
+            counters.received_bytes,
+            counters.sent_bytes - counters.page_bytes,
+            counters.requests - counters.pages,
+        )
+
+    @property
+    def active_clients(self) -> list[Client]:
+        """The clients with a request or tunnel under way."""
+        return [session.client for session in self._sessions if session.is_active]
+
+    def report_active(self) -> dict[str, object]:
+        """Return the requests and tunnels under way as JSON: the newest ones, and how many there are."""
+        unix_offset = time.time() - self._io_loop.now()
+        active = [session.describe(unix_offset) for session in self._sessions if session.is_active]
+        return {"active": list_newest(active), "active_total": len(active)}
 
     async def stop(self, drain_seconds: float | None = DRAIN_SECONDS) -> None:
         """Stop accepting, let requests under way end, then cut off the connections that are left.

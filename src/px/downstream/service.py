@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from px.core.client_login.login import ClientAuth
 from px.core.http.target import Authority
 from px.core.trace.access_record import AccessRecord
-from px.downstream.counters import Counters
+from px.downstream.activity.counters import Counters
 from px.downstream.idle_warnings import IdleWarnings
 from px.io.io_loop import IoLoop
 from px.upstream.forwarder import Forwarder

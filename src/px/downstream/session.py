@@ -23,9 +23,11 @@ from functools import partial
 from px.core.errors import ClientLeftError, PxError
 from px.core.http.request_head import RequestHead
 from px.core.http.target import Authority
+from px.core.trace.access_record import show_target
+from px.downstream.activity.active_request import ActiveRequest, shorten_target
 from px.downstream.client import Client
 from px.downstream.client_head import HEAD_SECONDS
-from px.downstream.client_request import check_loop
+from px.downstream.client_request import check_loop, is_for_px_itself
 from px.downstream.client_watch import HangUpTimer
 from px.downstream.front_end import FrontEndKind
 from px.io.local_failure import explain_exhaustion, explain_fault
@@ -56,12 +58,15 @@ class Session:
     """
 
     __slots__ = (
+        "_begun",
         "_front_end",
         "_hang_up_timer",
+        "_head",
         "_idle_since",
         "_io_loop",
         "_on_end",
         "_seen_bytes",
+        "_sent_before",
         "_service",
         "_task",
         "client",
@@ -80,6 +85,9 @@ class Session:
         #: Whether it waits for a request; since when, and how many bytes had come until then.
         self.is_idle = True
         self._idle_since, self._seen_bytes = self._io_loop.now(), 0
+        #: The request under way: head, loop time of its beginning, and what the client was sent before.
+        self._head: RequestHead | None = None
+        self._begun, self._sent_before = 0.0, 0
         self.tunnel: Tunnel | None = None
 
     def begin(self) -> None:
@@ -111,6 +119,32 @@ class Session:
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOGGER.error("a session failed, which is a fault of Px", exc_info=error)
 
+    @property
+    def is_active(self) -> bool:
+        """Whether a request or tunnel is under way; requests for Px's own pages do not count."""
+        return not self.is_idle and self._head is not None and not is_for_px_itself(self._head)
+
+    def describe(self, unix_offset: float) -> ActiveRequest:
+        """Return the request or tunnel under way, for lists; call this only while `is_active`.
+
+        Args:
+            unix_offset: Unix seconds minus loop time.
+        """
+        client, head, stream = self.client, self._head, self.client.stream
+        assert head is not None  # noqa: S101 - it is active
+        return ActiveRequest(
+            kind="request" if self.tunnel is None else "tunnel",
+            method=head.method.decode("ascii", "replace"),
+            target=shorten_target(show_target(head.target)),
+            route=client.trace.route,
+            client=client.end[0],
+            program=client.program or "",
+            user=client.authenticator.user if client.authenticator is not None else "",
+            since=round(self._begun + unix_offset, 3),
+            up=stream.received_bytes - self._seen_bytes,
+            down=stream.sent_bytes - self._sent_before,
+        )
+
     def end(self) -> None:
         """End after the request under way, if there is one, or after the client has been silent for a moment.
 
@@ -138,7 +172,7 @@ class Session:
             head = await self._read_request()
             if head is None:
                 return False
-            self.is_idle = False
+            self.is_idle, self._head, self._begun = False, head, self._io_loop.now()
             self.client.trace_log.begin(head)
             return await self._serve(head)
         except PxError as error:
@@ -178,6 +212,7 @@ class Session:
         client = self.client
         self.is_idle = True
         self._idle_since, self._seen_bytes = self._io_loop.now(), client.stream.received_bytes
+        self._sent_before = client.stream.sent_bytes
         client.bound.watch()
         seconds = HEAD_SECONDS
         if client.is_ending:

@@ -7,7 +7,7 @@ import logging
 from px.core.errors import PxError
 from px.core.http.request_head import RequestHead
 from px.core.trace.access_record import AccessRecord
-from px.core.trace.request_trace import NO_TRACE, RecordedTrace, RequestLogger, RequestTrace
+from px.core.trace.request_trace import RecordedTrace, RequestLogger, RequestTrace, RouteTrace
 from px.downstream.authenticator import ClientAuthenticator
 from px.downstream.service import Service
 from px.io.stream import Stream
@@ -25,7 +25,16 @@ class TraceLog:
         authenticator: Knows the user that the client logged in as; None: clients need no login.
     """
 
-    __slots__ = ("_authenticator", "_begun", "_client", "_name", "_reported_bytes", "_service", "trace")
+    __slots__ = (
+        "_authenticator",
+        "_begun",
+        "_client",
+        "_name",
+        "_reported_bytes",
+        "_service",
+        "_unrecorded",
+        "trace",
+    )
 
     def __init__(
         self, client: Stream, service: Service, name: str, authenticator: ClientAuthenticator | None
@@ -36,8 +45,9 @@ class TraceLog:
         self._authenticator = authenticator
         self._reported_bytes = (0, 0)
         self._begun = 0
-        #: Of the request under way; `NO_TRACE` between requests and while both logs are off.
-        self.trace: RequestTrace = NO_TRACE
+        self._unrecorded = RouteTrace()
+        #: Of the request under way; a `RouteTrace` between requests and while both logs are off.
+        self.trace: RequestTrace = self._unrecorded
 
     def begin(self, head: RequestHead | None) -> None:
         """Begin the trace of a request, if a log is on.
@@ -45,6 +55,7 @@ class TraceLog:
         Args:
             head: Of the request; None: it could not be read.
         """
+        self._unrecorded.taken = None
         is_logged = _LOGGER.isEnabledFor(logging.DEBUG)
         if not is_logged and self._service.log_access is None:
             return
@@ -58,14 +69,14 @@ class TraceLog:
 
     def fail(self, error: PxError) -> None:
         """Report an error; the trace begins here if the head of the request could not be read."""
-        if self.trace is NO_TRACE:
+        if self.trace is self._unrecorded:
             self.begin(None)
         self.trace.fail(error)
 
     def end(self) -> None:
         """End the trace of the request under way and write its access log line. Safe to call again."""
-        trace, self.trace = self.trace, NO_TRACE
-        if trace is NO_TRACE:
+        trace, self.trace = self.trace, self._unrecorded
+        if trace is self._unrecorded:
             return
         early = self._client.take_unread()  # these bytes belong to the next request
         self._client.unread(early)

@@ -84,7 +84,10 @@ class LocalWorker:
 
     async def report(self) -> Report:
         """Return the state of the worker."""
-        return self._px.report() if self._px is not None else {}
+        if self._px is None:
+            return {}
+        await self._px.find_programs()
+        return self._px.report()
 
     async def wait_ended(self) -> str:
         """Return how the worker has ended; raise the exception that broke it, which is a fault of Px."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import nlargest
+from operator import itemgetter
 from typing import Any, Final
 
 from px.core.startup_errors import NotRunningError
+from px.processes.traffic_sum import Traffic, sum_traffic
 from px.system.process.line_width import break_line
 
 #: JSON objects, as `px.app.px.Px.report` makes them for one worker.
@@ -16,6 +19,9 @@ Report = Mapping[str, Any]
 #: The states of `px.routing.health.UpstreamHealth.state_of` and their texts. Where workers disagree,
 #: the later state in this order counts.
 _STATE_TEXTS: Final = {"ready": "not used yet", "in use": "in use", "down": "cannot be reached"}
+#: The most requests and tunnels in a status.
+MAX_ACTIVE: Final = 200
+_NO_TRAFFIC: Final[Traffic] = {}
 _OF_WORKERS: Final = ("number", "pid", "is_draining", "open_connections", "open_tunnels")
 _MARGIN: Final = 12
 #: The column where the text of a line begins.
@@ -37,12 +43,15 @@ def sum_counters(all_counters: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(sums)
 
 
-def merge_reports(reports: Sequence[Report], past_counters: Mapping[str, int]) -> dict[str, Any]:
+def merge_reports(
+    reports: Sequence[Report], past_counters: Mapping[str, int], past_traffic: Traffic = _NO_TRAFFIC
+) -> dict[str, Any]:
     """Return the reports of all workers as one.
 
     Args:
         reports: One for each worker, with its ``number`` and ``pid``, and whether it ``is_draining``.
         past_counters: The sums for the workers that have ended.
+        past_traffic: The traffic of the workers that have ended.
     """
     workers = [{name: report.get(name, 0) for name in _OF_WORKERS} for report in reports]
     lasting = [report for report in reports if not report["is_draining"]]
@@ -53,7 +62,16 @@ def merge_reports(reports: Sequence[Report], past_counters: Mapping[str, int]) -
         "open_connections": sum(worker["open_connections"] for worker in workers),
         "open_tunnels": sum(worker["open_tunnels"] for worker in workers),
         "counters": sum_counters([past_counters, *(report.get("counters", {}) for report in reports)]),
+        "active": _merge_active(reports),
+        "active_total": sum(report.get("active_total", 0) for report in reports),
+        "traffic": sum_traffic([past_traffic, *(report.get("traffic", {}) for report in reports)]),
     }
+
+
+def _merge_active(reports: Iterable[Report]) -> list[dict[str, Any]]:
+    """Return the newest requests and tunnels of all workers, the newest first."""
+    active = (each for report in reports for each in report.get("active", ()))
+    return nlargest(MAX_ACTIVE, active, key=itemgetter("since"))
 
 
 def _merge_upstreams(reports: Iterable[Report]) -> list[dict[str, Any]]:
@@ -68,6 +86,8 @@ def _merge_upstreams(reports: Iterable[Report]) -> list[dict[str, Any]]:
         known["ticket"] = max(
             known["ticket"], seen["ticket"]
         )  # "no ..." is the greatest text: a missing ticket is shown
+        known["latency_ms"] = max(known["latency_ms"] or 0, seen["latency_ms"] or 0) or None
+        known["offers"] = known["offers"] or seen["offers"]
     return list(merged.values())
 
 

@@ -20,6 +20,7 @@ from px.processes.child_worker import ChildWorker
 from px.processes.listen_sockets import ListenSockets
 from px.processes.local_worker import LocalWorker
 from px.processes.status import merge_reports, sum_counters
+from px.processes.traffic_sum import sum_traffic
 from px.processes.worker import Report, Worker, WorkOrder
 from px.processes.worker_pool import WorkerPool
 from px.system.state.installation import load_installation
@@ -62,6 +63,7 @@ class Supervisor:
         self._is_ending = False
         self._changing = asyncio.Lock()
         self._past_counters: dict[str, int] = {}
+        self._past_traffic: dict[str, Any] = {}
 
     async def start(self) -> None:
         """Return when the first worker serves.
@@ -98,7 +100,7 @@ class Supervisor:
         if self._is_ending:  # perhaps only since the keyring was asked: the sockets are closed
             raise StartupError("Px is ending")
         spawn = partial(self._spawn, complete, listen_sockets.sockets)
-        pool = WorkerPool(spawn, settings.workers, self._add_counters)
+        pool = WorkerPool(spawn, settings.workers, self._keep_past)
         self._pools.append(pool)
         try:
             await pool.start()
@@ -114,10 +116,10 @@ class Supervisor:
         make_worker = LocalWorker if settings.workers == 1 else ChildWorker
         return make_worker(order, sockets, self._shared_right, self.report)
 
-    def _add_counters(self, report: Report) -> None:
-        """Keep the counters of a worker that has ended."""
-        counters: Any = report.get("counters", {})
-        self._past_counters = sum_counters([self._past_counters, counters])
+    def _keep_past(self, report: Report) -> None:
+        """Keep the counters and the traffic of a worker that has ended."""
+        self._past_counters = sum_counters([self._past_counters, report.get("counters", {})])
+        self._past_traffic = sum_traffic([self._past_traffic, report.get("traffic", {})])
 
     async def _watch_pool(self, pool: WorkerPool) -> None:
         """Forget a pool once its workers have ended; keep the fault of a worker for `wait_ended`."""
@@ -155,7 +157,7 @@ class Supervisor:
         """
         asking = (_ask(pool, worker) for pool in self._pools for worker in pool.workers)
         reports = await asyncio.gather(*asking)
-        return merge_reports(reports, self._past_counters)
+        return merge_reports(reports, self._past_counters, self._past_traffic)
 
     def __repr__(self) -> str:
         return f"<Supervisor {self._pools}>"

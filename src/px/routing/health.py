@@ -98,6 +98,17 @@ class UpstreamHealth:
             return "down"
         return "in use" if upstream == self._last_good else "ready"
 
+    def explain(self, upstream: UpstreamAddress) -> str:
+        """Return why an upstream has its state, for people."""
+        if (death := self._dead.get(upstream)) is not None:
+            seconds = max(0.0, death.next_probe - self._now())
+            return f"Px could not connect to it, and tries again in {seconds:.0f} s."
+        if upstream == self._last_good:
+            return "It served the last request. Px stays with it while it can be reached."
+        if self._last_good is not None:
+            return f"{self._last_good} serves."
+        return "Px has sent no request yet."
+
     @property
     def dead(self) -> Collection[UpstreamAddress]:
         """The upstreams that could not be reached when last tried."""

@@ -11,7 +11,7 @@ from px.core.http.request_head import parse_request
 from px.core.login.method import Method
 from px.core.rules.route import Direct, Via, parse_upstreams
 from px.core.trace.access_record import AccessRecord
-from px.core.trace.request_trace import NO_TRACE, RecordedTrace, RequestLogger, RequestTrace
+from px.core.trace.request_trace import NO_TRACE, RecordedTrace, RequestLogger, RequestTrace, RouteTrace
 
 FIRST, SECOND = map(Via, parse_upstreams("first:1,second:2"))
 HOP = "upstream http://second:2"
@@ -182,10 +182,18 @@ def test_the_trace_of_nothing_accepts_every_report_and_records_nothing(
     trace.break_off("cut", error)
     assert trace.end(up=1, down=2) is None
     assert not caplog.records
+    assert trace.route == ""
+
+
+def test_a_trace_knows_its_route_while_both_logs_are_off() -> None:
+    trace = RouteTrace()
+    assert trace.route == ""
+    trace.take_route(FIRST)
+    assert trace.route == str(FIRST)
 
 
 def test_a_trace_reports_each_step_that_the_trace_of_nothing_takes() -> None:
     """A missing method would lose a step of the trace."""
     steps = {name for name in vars(RequestTrace) if not name.startswith("_")}
-    assert len(steps) == 13
+    assert len(steps) == 14  # the route is no step, but every trace knows it
     assert steps <= set(vars(RecordedTrace))

@@ -8,7 +8,7 @@ from px.core.auth.digest import NoncePool
 from px.core.auth.policy import AuthPolicy
 from px.core.auth.token_source import TokenSource
 from px.core.login.lockout import Charge, LockoutGuard
-from px.core.login.method import Method, is_allowed
+from px.core.login.method import SCHEME_NAMES, Method, is_allowed
 from px.core.login.target_memory import TargetMemory
 from px.core.login.upload_memory import UploadMemory
 
@@ -99,6 +99,11 @@ class UpstreamLogin:
     def is_contacted(self) -> bool:
         """Whether the upstream has answered, so that Px knows if it wants a login, and by which schemes."""
         return self.is_open or self.offered is not None
+
+    @property
+    def offered_names(self) -> list[str]:
+        """The names of the offered schemes, the strongest first; empty if none is known."""
+        return [name for scheme, name in SCHEME_NAMES.items() if scheme in (self.offered or ())]
 
     @property
     def may_bind_connection(self) -> bool:

@@ -1,8 +1,8 @@
 """The path of one request through Px, as the logs show it.
 
 The debug log has a line for each step, with the id of the request. The access log has one line for the whole
-request. Every request has a trace, so no caller checks for one. If both logs are off, the trace is
-`NO_TRACE`, whose methods do nothing.
+request. Every request has a trace, so no caller checks for one. If both logs are off, the trace is a
+`RouteTrace`, which only knows the route. `NO_TRACE` is for requests that no client sent.
 """
 
 from __future__ import annotations
@@ -94,12 +94,44 @@ class RequestTrace:
             down: Bytes to the client.
         """
 
+    @property
+    def route(self) -> str:
+        """The route that Px tries, or has taken; empty before."""
+        return ""
+
     def __repr__(self) -> str:
         return "<RequestTrace of nothing>"
 
 
-#: The trace of every request while both logs are off.
+#: The trace of a request that no client sent.
 NO_TRACE = RequestTrace()
+
+
+class RouteTrace(RequestTrace):
+    """Knows only the route, for the list of requests under way: the trace while both logs are off.
+
+    A client's requests share one object, because a new one for each request would cost time.
+
+    Attributes:
+        taken: The route of the present request; None while there is none.
+    """
+
+    __slots__ = ("taken",)
+
+    def __init__(self) -> None:
+        self.taken: Route | None = None
+
+    def take_route(self, route: Route) -> None:
+        """See `RequestTrace.take_route`."""
+        self.taken = route
+
+    @property
+    def route(self) -> str:
+        """See `RequestTrace.route`."""
+        return str(self.taken or "")
+
+    def __repr__(self) -> str:
+        return f"<RouteTrace {self.route}>"
 
 
 class RecordedTrace(RequestTrace):
@@ -139,6 +171,11 @@ class RecordedTrace(RequestTrace):
         self._routes_left -= 1
         self.record.route = str(route)
         self._lap()
+
+    @property
+    def route(self) -> str:
+        """See `RequestTrace.route`."""
+        return self.record.route
 
     def lose_route(self, error: PxError) -> None:
         """See `RequestTrace.lose_route`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 
 from px.core.errors import LoopError, UnreachableError
@@ -10,6 +11,7 @@ from px.core.http.target import Authority
 from px.core.rules.route import UpstreamAddress
 from px.core.socks.login import SocksLogin
 from px.io.stream import Stream
+from px.upstream.connections.connect_times import ConnectTimes
 from px.upstream.connections.connection import Connection, Hop
 from px.upstream.connections.dial import Dialer
 from px.upstream.connections.socks_client import open_socks
@@ -43,6 +45,7 @@ class HopDialer:
         self._socks_login_of = socks_login_of
         self._make_channel_bindings = make_channel_bindings
         self._known_bindings: dict[bytes, bytes | None] = {}
+        self.connect_times = ConnectTimes()
         self._tls_context: ssl.SSLContext | None = None  # made at the first TLS connection: takes 10 ms
 
     async def dial(self, hop: Hop) -> Connection:
@@ -60,6 +63,13 @@ class HopDialer:
         Raises:
             UnreachableError: No connection could be made.
         """
+        begun = time.monotonic()
+        connection = await self._connect(hop)
+        if hop.by is not None or hop.is_upstream:
+            self.connect_times.note(str(hop.by or hop.key), time.monotonic() - begun)
+        return connection
+
+    async def _connect(self, hop: Hop) -> Connection:
         first = hop.by or hop
         try:
             stream = await self._dialer.connect(first.host, first.port)

@@ -19,6 +19,8 @@ class Counters:
             asks a client for a login, or goes on with one, does not count; one that refuses a login does.
         received_bytes: Bytes from clients, heads included, over connections that have ended.
         sent_bytes: Bytes to them, likewise.
+        pages: Requests for Px's own pages, which `requests` has, too.
+        page_bytes: Bytes of the answers to these, which `sent_bytes` has, too.
     """
 
     connections: int = 0
@@ -27,6 +29,8 @@ class Counters:
     errors: int = 0
     received_bytes: int = 0
     sent_bytes: int = 0
+    pages: int = 0
+    page_bytes: int = 0
 
     def add_traffic(self, stream: Stream) -> None:
         """Count the bytes of a client's connection."""

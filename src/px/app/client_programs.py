@@ -1,0 +1,43 @@
+"""Finds the programs that use Px, each time somebody asks for the state of Px."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from px.downstream.client import Client
+from px.io.thread_lane import ThreadLane
+from px.system.process.socket_programs import find_programs
+
+#: Less than a worker has for its report. A system that takes longer is not asked again for `PAUSE_SECONDS`.
+TIMEOUT_SECONDS: Final = 1.0
+PAUSE_SECONDS: Final = 60.0
+
+
+class ClientPrograms:
+    """Fills `Client.program`, once for each connection.
+
+    Args:
+        now: Monotonic seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._lane = ThreadLane("px-programs", 1, TIMEOUT_SECONDS)
+        self._paused_until = float("-inf")
+
+    async def find(self, clients: Iterable[Client]) -> None:
+        """Find the programs of clients whose program is not known yet."""
+        new = {each.end: each for each in clients if each.program is None and each.is_from_here}
+        if not new or self._now() < self._paused_until:
+            return
+        try:
+            names = await self._lane.run(find_programs, new.keys())
+        except TimeoutError:
+            self._paused_until = self._now() + PAUSE_SECONDS
+            return
+        for end, client in new.items():
+            client.program = names.get(end, "")
+
+    def __repr__(self) -> str:
+        return f"<ClientPrograms paused_until={self._paused_until:g}>"

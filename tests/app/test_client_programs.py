@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from px.app import client_programs
+from px.app.client_programs import PAUSE_SECONDS, ClientPrograms
+
+
+def client(host: str, *, is_from_here: bool = True) -> Any:
+    return SimpleNamespace(end=(host, 1), program=None, is_from_here=is_from_here)
+
+
+async def test_each_client_of_this_computer_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[set[tuple[str, int]]] = []
+
+    def find(ends: Any) -> dict[tuple[str, int], str]:
+        asked.append({*ends})
+        return {("a", 1): "curl"}
+
+    monkeypatch.setattr(client_programs, "find_programs", find)
+    programs = ClientPrograms(time.monotonic)
+    known, unknown, far = client("a"), client("b"), client("c", is_from_here=False)
+    await programs.find([known, unknown, far])
+    await programs.find([known, unknown, far])
+    assert asked == [{("a", 1), ("b", 1)}]
+    assert [each.program for each in (known, unknown, far)] == ["curl", "", None]
+
+
+async def test_a_system_that_answers_too_late_is_left_alone_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[Any] = []
+
+    def find(ends: Any) -> dict[object, object]:
+        calls.append(ends)
+        return {}
+
+    monkeypatch.setattr(client_programs, "find_programs", find)
+    now = [0.0]
+    programs = ClientPrograms(lambda: now[0])
+
+    async def late(*_: object) -> None:
+        raise TimeoutError
+
+    one = client("a")
+    with monkeypatch.context() as slow:
+        slow.setattr(cast("Any", programs)._lane, "run", late)
+        await programs.find([one])
+    await programs.find([one])
+    assert (one.program, calls) == (None, [])
+    now[0] = PAUSE_SECONDS
+    await programs.find([one])
+    assert (one.program, len(calls)) == ("", 1)
