@@ -78,9 +78,10 @@ bench: system-packages $(VENV)/bench-installed
 binary: $(VENV)/dev-installed
 	$(BIN)/pyinstaller -y --log-level WARN packaging/px.spec
 
-# The documents that are made from the code and its tests: docs/options.md and the picture of the demo.
+# The documents that are made from the code and its tests: docs/options.md, the man page and the picture of the demo.
 docs: $(VENV)/dev-installed
 	$(BIN)/python -m scripts.write_options_md
+	$(BIN)/python -m scripts.write_man_page
 	$(BIN)/python -m scripts.write_demo_svg
 
 clean:

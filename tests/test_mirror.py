@@ -20,6 +20,8 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
     ),
     "cli/autostart": ("system/autostart/test_install.py", "the tests run px --install on each system"),
     "cli/background": ("test_console.py", "needs a process of Px and a real console"),
+    "cli/completion/bash cli/completion/fish cli/completion/flags cli/completion/powershell "
+    "cli/completion/zsh": ("cli/completion/test_script.py", "the shells run the scripts"),
     "cli/demo/upstream": ("cli/demo/test_story.py", "the story logs in at this upstream"),
     "cli/env/kind": ("cli/env/test_output.py", "the type of each kind that it has"),
     "cli/invocation": ("cli/test_main.py", "what it loads decides what Px does, or how Px fails"),

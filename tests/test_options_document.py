@@ -1,4 +1,4 @@
-"""docs/options.md: current, and every flag of Px's specification has a test that shows it."""
+"""docs/options.md and the man page: current; and a test shows every flag of the specification of Px."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from px.config.actions import ACTIONS
 from px.config.options import OPTIONS
 from scripts.shown_flags import NOT_SHOWN, ROOT, SPECIFIED_FLAGS, find_shown_flags
+from scripts.write_man_page import format_man_page
 from scripts.write_options_md import format_options_md
 
 
@@ -22,6 +23,11 @@ def test_the_document_is_current():
     written = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
     assert written == format_options_md(), "run `make docs`"
     assert not re.search(r"\| None|Option\(", written)
+
+
+def test_the_man_page_is_current():
+    written = (ROOT / "docs" / "px.1").read_text(encoding="utf-8")
+    assert written == format_man_page(), "run `make docs`"
 
 
 def test_every_specified_flag_is_shown_by_a_test_or_excused(shown):

@@ -9,6 +9,7 @@ import pytest
 
 import px
 from px.cli import help_text
+from px.cli.completion import bash, fish, powershell, zsh
 from px.cli.demo import story as story_module
 from px.cli.demo import upstream
 from px.cli.env import files, shells, tools
@@ -27,7 +28,8 @@ from tests.shown_messages import (
 
 PACKAGE = Path(px.__file__).parent
 
-#: Modules whose texts are not messages: help, docs/options.md, the demo, settings for programs, a page.
+#: Modules whose texts are not messages: help, docs/options.md, the demo, settings for programs, scripts for
+#: shells, a page.
 OTHER_TEXTS = frozenset(
     Path(str(module.__file__))
     for module in (
@@ -43,6 +45,10 @@ OTHER_TEXTS = frozenset(
         files,
         shells,
         tools,
+        bash,
+        fish,
+        powershell,
+        zsh,
     )
 )
 

@@ -12,7 +12,7 @@ packages='krb5-kdc krb5-admin-server krb5-user squid-openssl
   dante-server microsocks python3-twisted
   dnsmasq-base isc-dhcp-client dhcpcd-base'
 # Installed only if the command is missing: it may well come from elsewhere.
-commands='chromium git curl wget lftp node:nodejs npm fish ip:iproute2'
+commands='chromium git curl wget lftp node:nodejs npm fish zsh mandoc ip:iproute2'
 if [ $# -gt 0 ]; then packages=$* commands=; fi
 policy=/usr/sbin/policy-rc.d
 

@@ -34,6 +34,12 @@ def _print_help(invocation: Invocation) -> int:
     return print_answer(format_help(invocation.config_file, invocation.action_value))
 
 
+def _print_completions(invocation: Invocation) -> int:
+    from px.cli.completion.script import format_script  # noqa: PLC0415
+
+    return print_answer(format_script(invocation.action_value))
+
+
 def _run_demo(invocation: Invocation) -> int:
     from px.cli.demo.story import run_demo  # noqa: PLC0415
 
@@ -116,6 +122,7 @@ _FUNCTIONS: Final[dict[str, Callable[[Invocation], int]]] = {
     "password": store_password,
     "client_password": store_password,
     "hash": print_hash,
+    "completions": _print_completions,
     "version": _print_version,
     "help": _print_help,
 }

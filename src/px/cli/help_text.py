@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ _INDENT: Final = 25
 _ALL: Final = "all"
 _ACTIONS: Final = "Actions"
 
-_INTRODUCTION: Final = """\
+INTRODUCTION: Final = """\
 Px is a proxy on your own computer. Programs that cannot log in at your
 company's proxy connect to Px, and Px logs in for them with Kerberos, NTLM,
 Digest or Basic.
@@ -46,7 +45,7 @@ First steps:
       directly. From then on, px without options uses these settings.
 """
 
-_SOURCES: Final = """\
+SOURCES: Final = """\
 Write --name=value or --name value; - and _ in names are the same. Px takes
 each option from the first of these that has it: the command line, the
 environment (PX_PORT for --port), .env in the working directory, px.ini (port
@@ -73,7 +72,7 @@ def format_help(config_file: Path | None, topic: str = "") -> str:
         return "\n".join(_explain(entry) for entry in _find_entries(topic)).rstrip()
     groups = [f"{title}:\n" + "".join(map(_summarize, entries)) for title, entries in _groups().items()]
     found = f"px.ini in use: {config_file or 'none found'}"
-    return "\n".join([_INTRODUCTION, *groups, _SOURCES + found])
+    return "\n".join([INTRODUCTION, *groups, SOURCES + found])
 
 
 def _groups() -> dict[str, list[Action | Option]]:
@@ -107,8 +106,8 @@ def _names_of(entry: Action | Option) -> list[str]:
 
 
 def _summarize(entry: Action | Option) -> str:
-    """Return the first sentence of the help, up to a colon or semicolon, and any default but 0."""
-    summary = re.split(r"[.:;](?:\s|$)", entry.help, maxsplit=1)[0]
+    """Return the usage and the summary of an entry, and any default but 0."""
+    summary = entry.summary
     if isinstance(entry, Option) and entry.default not in {"", "0"}:
         summary += f" [{entry.default}]"
     lines = textwrap.wrap(summary, _WIDTH - _INDENT, break_long_words=False, break_on_hyphens=False)

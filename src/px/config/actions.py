@@ -126,6 +126,15 @@ ACTIONS: Final = (
         reads="nothing",
         asks_for_secret=True,
     ),
+    Action(
+        "completions",
+        "Print the script that makes a shell complete the options of Px and their values: for bash, zsh, "
+        "fish or powershell. A comment at the start of the script says where to keep it.",
+        reads="nothing",
+        metavar="SHELL",
+        choices=("bash", "zsh", "fish", "powershell"),
+        needs_value=True,
+    ),
     Action("version", "Print the version.", ("V",), reads="nothing"),
     Action(
         "help",

@@ -154,7 +154,7 @@ def _choose_action(chosen: Action | None, found: Action) -> Action:
 
 def _action_value(action: Action, text: str | None, rest: list[str]) -> str:
     """Return the text after ``=``, or the next argument if it can only be the value."""
-    flag = f"--{_as_written(action.name)}"
+    flag = action.flag
     if action.asks_for_secret and (text is not None or (rest and not rest[-1].startswith("-"))):
         what = "other users could read a secret on the command line"
         raise ConfigError(f"{flag} takes no value: {what}; Px asks for it")

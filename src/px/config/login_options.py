@@ -14,6 +14,7 @@ from px.config.values import (
     parse_username,
     parse_workstation,
 )
+from px.core.auth.policy import POLICY_NAMES
 
 LOGIN: Final = "Login"
 CLIENT: Final = "Login of clients"
@@ -55,6 +56,7 @@ LOGIN_OPTIONS: Final = (
         "in; the client logs in at the upstream by itself). A prefix changes the meaning of a scheme: NO "
         "(all but this one), ONLY (only this one), SAFENO (ANYSAFE without this one).",
         parse=parse_auth,
+        choices=POLICY_NAMES,
     ),
     Option(
         name="kerberos",
@@ -108,6 +110,7 @@ LOGIN_OPTIONS: Final = (
         "(--client-password or PX_CLIENT_PASSWORD). On Windows, NEGOTIATE and NTLM admit the users of "
         "Windows.",
         parse=partial(parse_auth, is_list_valid=True),
+        choices=POLICY_NAMES,
     ),
     Option(
         name="client_username",

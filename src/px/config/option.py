@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +26,8 @@ class Option:
         help: What the option does, for --help and the documentation.
         parse: Turns the text into the value.
         parse_flag: A stricter `parse` for the command line.
+        choices: Values that shells complete: all values, or the usual ones.
+        is_path: Whether the value may be the path of a file.
         is_boolean: Whether the bare flag means 1.
         is_flag: Whether the option exists on the command line; secrets do not.
         is_repeatable: Whether a flag that is given several times means all of its values, as one list.
@@ -45,6 +48,8 @@ class Option:
     help: str
     parse: Parse
     parse_flag: Parse | None = None
+    choices: tuple[str, ...] = ()
+    is_path: bool = False
     is_boolean: bool = False
     is_flag: bool = True
     is_repeatable: bool = False
@@ -58,6 +63,11 @@ class Option:
     def flag(self) -> str:
         """``--name``."""
         return f"--{self.name}"
+
+    @property
+    def summary(self) -> str:
+        """The first clause of the help."""
+        return _summarize(self.help)
 
     @property
     def usage(self) -> str:
@@ -112,6 +122,16 @@ class Action:
     starts_px: bool = False
     takes_program: bool = False
 
+    @property
+    def flag(self) -> str:
+        """``--name``, with hyphens."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def summary(self) -> str:
+        """The first clause of the help."""
+        return _summarize(self.help)
+
     def is_choice(self, text: str) -> bool:
         """Whether a text is one of the choices, with the modifier or without it."""
         choice, colon, modifier = text.partition(":")
@@ -133,5 +153,9 @@ class Action:
             value = f"[{value}]"
         switches = "".join(f" [--{switch}]" for switch in self.switches)
         program = " -- PROGRAM..." if self.takes_program else ""
-        flag = "--" + self.name.replace("_", "-")
-        return ", ".join([*(f"-{alias}" for alias in self.aliases), f"{flag}{value}{switches}{program}"])
+        return ", ".join([*(f"-{alias}" for alias in self.aliases), f"{self.flag}{value}{switches}{program}"])
+
+
+def _summarize(text: str) -> str:
+    """Return the first sentence of a help, up to a colon or semicolon."""
+    return re.split(r"[.:;](?:\s|$)", text, maxsplit=1)[0]

@@ -12,6 +12,7 @@ MAX_LOG: Final = 5
 MAX_RELOAD_SECONDS: Final = 86400
 MAX_THREADS: Final = 1000
 MAX_WORKERS: Final = 64
+_ACCESS_LOG_FORMATS: Final = ("px", "json", "combined")
 
 SETTINGS: Final = "Settings"
 LOGGING: Final = "Logging"
@@ -131,6 +132,7 @@ PROCESS_OPTIONS: Final = (
         "overwrites. 3: a file with a unique name in the working directory. 4: the terminal. 5: a file in "
         "your state directory. A crash always leaves a log.",
         parse=partial(parse_integer, low=0, high=MAX_LOG),
+        choices=tuple(map(str, range(MAX_LOG + 1))),
     ),
     Option(
         name="accesslog",
@@ -142,6 +144,7 @@ PROCESS_OPTIONS: Final = (
         help="File for the access log, or - for the terminal. Px writes one line when a request ends: "
         "client, target, result, bytes, milliseconds, route and login. docs/logs.md explains the columns.",
         parse=parse_text,
+        is_path=True,
     ),
     Option(
         name="accesslog_format",
@@ -154,6 +157,7 @@ PROCESS_OPTIONS: Final = (
         help="Format of the access log. px: columns. json: a JSON object a line, with the columns "
         "as its names. combined: the Combined Log Format of web servers, which has no place for the "
         "milliseconds, route and login.",
-        parse=partial(parse_choice, choices=("px", "json", "combined")),
+        parse=partial(parse_choice, choices=_ACCESS_LOG_FORMATS),
+        choices=_ACCESS_LOG_FORMATS,
     ),
 )

@@ -36,6 +36,7 @@ REQUEST_OPTIONS: Final = (
         help="File to read the configuration from. By default Px uses the first px.ini that it finds: in "
         "the working directory, in your configuration directory, beside the executable.",
         parse=parse_text,
+        is_path=True,
     ),
     Option(
         name="proxy",
@@ -66,6 +67,7 @@ REQUEST_OPTIONS: Final = (
         "directory, or a file:, http:, https: or data: URL. Px reads the script again every --proxyreload "
         "seconds and when the network changes.",
         parse=parse_pac,
+        is_path=True,
         hides=lambda text: "@" in text,
         show=hide_query,
     ),
@@ -80,6 +82,7 @@ REQUEST_OPTIONS: Final = (
         help="Character encoding of PAC scripts. auto: the encoding that the web server or a byte order "
         "mark names, else the first that fits of UTF-8, cp1252 and latin-1.",
         parse=parse_encoding,
+        choices=("auto", "utf-8", "cp1252", "latin-1"),
     ),
     Option(
         name="listen",

@@ -1,0 +1,1 @@
+"""Completion scripts for shells (``px --completions``), made from the tables of options and actions."""
