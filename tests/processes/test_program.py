@@ -114,6 +114,17 @@ def test_status_shows_the_counters_of_px(tmp_path: Path, origin: Origin, workers
         assert "s3cret" not in text + json.dumps(status)
 
 
+def test_a_px_that_drains_tells_its_status_and_refuses_a_reload(tmp_path: Path, origin: Origin) -> None:
+    with PxProcess(tmp_path, "--noproxy=*") as px, Client(px.port, origin) as client:
+        client.ask("/held")
+        with px.start_command("--quit") as quitting:
+            until(lambda: "Px ends; what is under way" in px.output)
+            assert px.status()["listen"] == loopback_places(px.port)
+            assert "not reloaded: Px is ending" in px.command("--reload").stderr
+            origin.release()
+            assert "has ended" in quitting.communicate(timeout=_SECONDS)[0]
+
+
 @posix_only
 def test_counters_outlive_their_worker(tmp_path: Path, origin: Origin) -> None:
     (tmp_path / "px.ini").write_text("[proxy]\nnoproxy = *\n")

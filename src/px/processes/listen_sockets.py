@@ -33,6 +33,8 @@ class ListenSockets:
         self.instance = instance
         self.sockets = sockets
         self.warnings = tuple(warnings)
+        # Read now: a Px that drains still reports where it listened, and a closed socket has no address.
+        self._places = [Authority(*sock.getsockname()[:2]) for sock in sockets]
 
     @classmethod
     def take(cls, settings: Settings, state: Path, old: ListenSockets | None = None) -> ListenSockets:
@@ -76,8 +78,7 @@ class ListenSockets:
         return tuple(map(str, self._find_places(port)))
 
     def _find_places(self, port: int) -> list[Authority]:
-        places = (Authority(*sock.getsockname()[:2]) for sock in self.sockets)
-        return [place for place in places if place.port == port]
+        return [place for place in self._places if place.port == port]
 
     def shut(self) -> None:
         """Close the sockets but keep the claim. Workers have duplicates, which they close themselves."""

@@ -82,6 +82,7 @@ class Supervisor:
             StartupError: The new settings do not work; everything is as before.
         """
         async with self._changing:
+            self._check_not_ending()  # the sockets would be closed
             old = self.listen_sockets
             listen_sockets = ListenSockets.take(settings, self._state, old)
             try:
@@ -97,8 +98,7 @@ class Supervisor:
 
     async def _begin(self, settings: Settings, listen_sockets: ListenSockets) -> None:
         complete = await self._add_secrets(settings)
-        if self._is_ending:  # perhaps only since the keyring was asked: the sockets are closed
-            raise StartupError("Px is ending")
+        self._check_not_ending()  # Px may end while the keyring is asked
         spawn = partial(self._spawn, complete, listen_sockets.sockets)
         pool = WorkerPool(spawn, settings.workers, self._keep_past)
         self._pools.append(pool)
@@ -110,6 +110,10 @@ class Supervisor:
         watching = asyncio.create_task(self._watch_pool(pool))
         self._watching.add(watching)
         watching.add_done_callback(self._watching.discard)
+
+    def _check_not_ending(self) -> None:
+        if self._is_ending:
+            raise StartupError("Px is ending")
 
     def _spawn(self, settings: Settings, sockets: Sequence[socket.socket]) -> Worker:
         order = WorkOrder(next(self._numbers), settings, self._state, self._installation)
