@@ -61,9 +61,10 @@ def test_a_program_uses_the_running_px(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no signals")
-def test_px_ends_by_the_same_signal_as_the_program(cwd: Path) -> None:
-    done = run_px("--noproxy=*", "--run", "--", "sh", "-c", "kill -TERM $$", cwd=cwd)
-    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "", "")
+@pytest.mark.parametrize("name", ["TERM", "KILL"])
+def test_px_ends_by_the_same_signal_as_the_program(cwd: Path, name: str) -> None:
+    done = run_px("--noproxy=*", "--run", "--", "sh", "-c", f"kill -{name} $$", cwd=cwd)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.Signals[f"SIG{name}"], "", "")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -73,6 +74,25 @@ async def test_signals_go_to_the_program_except_those_that_a_terminal_has_sent_i
     if has_terminal:
         os.kill(os.getpid(), signal.SIGTERM)
     assert await running == (11 if has_terminal else 10)
+
+
+@posix
+async def test_the_program_has_the_files_that_a_shell_has_opened_for_it() -> None:
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    with os.fdopen(reading, "rb") as read_end, os.fdopen(writing, "wb", closefd=False):
+        assert await run_sh(f"echo seen >/dev/fd/{writing}") == 0
+        os.close(writing)
+        assert read_end.read() == b"seen\n"
+
+
+@posix
+async def test_a_program_that_may_not_be_signalled_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(subprocess.Popen, "send_signal", refuse)  # as for sudo
+    assert await run_sh(f"kill -TERM {os.getpid()}; exit 7") == 7
 
 
 @posix

@@ -52,7 +52,7 @@ async def run_in_foreground(
     with _Signals.caught() as signals:
         try:
             with using_limits(limits):
-                process = subprocess.Popen(command, env=environ)  # noqa: S603, ASYNC220 - what the user wants to run
+                process = subprocess.Popen(command, env=environ, close_fds=_CLOSES_FILES)  # noqa: S603, ASYNC220 - what the user wants to run
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise ProgramError(f"--run: {command[0]}: cannot be run: {reason}", _CANNOT_BE_RUN) from None
@@ -97,6 +97,7 @@ class _Signals:
 
 if sys.platform == "win32":
     _PASSED_ON: Final = (signal.SIGINT, signal.SIGBREAK)
+    _CLOSES_FILES: Final = True
 
     def _pass_on(_process: subprocess.Popen[bytes], _number: int) -> None:
         """Do nothing: Windows sends Ctrl-C and Ctrl-Break to all processes of the console."""
@@ -107,6 +108,11 @@ if sys.platform == "win32":
 else:
     import resource
 
+    #: The program keeps the files that a shell has opened for it, as ``<(command)`` does. No file of Px is
+    #: inherited (PEP 446).
+    _CLOSES_FILES: Final = False
+    #: Nothing can be set for them.
+    _ALWAYS_DEFAULT: Final = (signal.SIGKILL, signal.SIGSTOP)
     _FROM_TERMINAL: Final = (signal.SIGINT, signal.SIGQUIT)
     _PASSED_ON: Final = (
         *_FROM_TERMINAL,
@@ -115,7 +121,8 @@ else:
 
     def _pass_on(process: subprocess.Popen[bytes], number: int) -> None:
         if number not in _FROM_TERMINAL or not _has_terminal():
-            process.send_signal(number)
+            with contextlib.suppress(PermissionError):  # sudo, for instance, runs as another user
+                process.send_signal(number)
 
     def _has_terminal() -> bool:
         """Whether this process is in the foreground of a terminal, whose Ctrl-C reaches the program too."""
@@ -137,5 +144,6 @@ else:
             code: The negative number of the signal.
         """
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the program has left a core dump, if any
-        signal.signal(-code, signal.SIG_DFL)
+        if -code not in _ALWAYS_DEFAULT:
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
