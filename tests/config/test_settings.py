@@ -201,6 +201,7 @@ def test_a_value_may_have_equals_signs_and_dashes_in_it(dirs):
         (["--server=h:0"], "--server=h:0: 'h:0': no valid port"),
         (["--listen=127.0.0.1:8080"], "give the port with --port"),
         (["--listen=a..b"], "'a..b' is not an IP address or a host name"),
+        (["--listen=fe80::1%a$(b)"], "'fe80::1%a$(b)' is not an IP address or a host name"),
         (["--listen="], "--listen=: empty"),
         (["--allow=host"], "--allow=host: 'host' is not an address"),
         (["--allow="], "--allow=: empty, so no client could use Px"),

@@ -25,6 +25,8 @@ _NTHASH = re.compile(r"[0-9A-Fa-f]{32}")
 #: What a computer name may have besides letters and digits.
 _SYMBOLS: Final = "!@#$%^&')(.-_{}~"
 _LISTEN_SEPARATORS: Final = re.compile(r"[,;\s]+")
+#: An address whose zone, as in ``fe80::1%eth0``, can stand in a URL and in the quotes of any shell.
+_WITHOUT_ODD_ZONE: Final = re.compile(r"[^%]*(?:%[A-Za-z0-9_.:-]+)?")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -165,8 +167,10 @@ def _find_addresses(entry: str) -> Sequence[IPv4Address | IPv6Address]:
         return ALL_INTERFACES
     if _is_localhost(entry):
         return LOCALHOST
-    with contextlib.suppress(ValueError):
-        return [ip_address(entry.removeprefix("[").removesuffix("]"))]
+    plain = entry.removeprefix("[").removesuffix("]")
+    if _WITHOUT_ODD_ZONE.fullmatch(plain):
+        with contextlib.suppress(ValueError):
+            return [ip_address(plain)]
     if not is_host(entry):
         hint = "; give the port with --port" if ":" in entry else ""
         raise ValueError(f"{entry!r} is not an IP address or a host name{hint}")
