@@ -42,6 +42,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
         "core.http",
         "core.login",
         "core.rules",
+        "core.trace",
         "io",
         "logs",
     }

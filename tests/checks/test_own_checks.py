@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from px.checks.own_checks import check_config, check_password, check_port, check_programs
+from px.checks.own_checks import check_clients, check_config, check_password, check_port
 from px.checks.step import Verdict
 from px.config.settings import default_settings
+from px.core.auth.policy import AuthPolicy
 from px.core.secret import Secret
 from tests.free_ports import free_port
-
-PX = "http://127.0.0.1:3128"
-OTHER = "http://user:secret@proxy.test:8080"
 
 
 def test_warnings_about_the_configuration_are_shown() -> None:
@@ -49,28 +47,13 @@ def test_a_free_port_is_a_warning_because_no_px_runs() -> None:
     assert "no Px runs there" in step.detail
 
 
-@pytest.mark.parametrize(
-    ("environ", "verdict", "said"),
-    [
-        ({"http_proxy": PX, "https_proxy": PX}, Verdict.OK, "point at Px"),
-        ({"http_proxy": "localhost:3128", "HTTPS_PROXY": PX}, Verdict.OK, "HTTPS_PROXY in this shell point"),
-        ({}, Verdict.WARNING, "are not set"),
-        ({"http_proxy": PX}, Verdict.WARNING, "https_proxy is not set"),
-        ({"http_proxy": PX, "https_proxy": OTHER}, Verdict.WARNING, "is http://proxy.test:8080, and not Px"),
-        ({"http_proxy": PX, "https_proxy": "http://127.0.0.1:3129"}, Verdict.WARNING, "not Px"),
-        (
-            {"http_proxy": PX, "https_proxy": "https://127.0.0.1:3128"},
-            Verdict.FAILED,
-            "speak plain HTTP to Px",
-        ),
-        ({"http_proxy": "http://[::1"}, Verdict.WARNING, "no URL of a proxy"),
-    ],
-)
-def test_the_variables_of_the_shell_point_at_px_or_the_step_says_which_does_not(
-    environ: dict[str, str], verdict: Verdict, said: str
-) -> None:
-    step = check_programs(default_settings(port=3128), environ)
-    assert step.verdict is verdict
-    assert said in step.detail
-    assert bool(step.fix) is (verdict is not Verdict.OK)
-    assert "secret" not in step.detail
+def test_clients_that_no_password_can_verify_are_named() -> None:
+    assert check_clients(default_settings()) is None
+    wanted = {"client_auth": AuthPolicy.parse("BASIC"), "client_username": "bob"}
+    failed = check_clients(default_settings(**wanted))
+    assert failed is not None
+    assert failed.verdict is Verdict.FAILED
+    assert "--client-password" in failed.detail
+    good = check_clients(default_settings(**wanted, client_password=Secret("x")))
+    assert good is not None
+    assert (good.verdict, good.detail) == (Verdict.OK, "they log in at Px by Basic")

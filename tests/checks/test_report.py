@@ -31,6 +31,10 @@ def test_the_report_has_the_steps_the_settings_the_variables_and_the_status() ->
     assert max(map(len, report.splitlines())) <= 80
 
 
+def basic(password: str) -> str:
+    return b64encode(f"bob:{password}".encode()).decode()
+
+
 def test_no_secret_is_in_the_report_wherever_it_comes_from() -> None:
     password, upstream, client = PASSWORDS
     settings = default_settings(
@@ -45,9 +49,22 @@ def test_no_secret_is_in_the_report_wherever_it_comes_from() -> None:
         "http_proxy": f"http://u:{upstream}@a.test",
         "no_proxy": "x",
         "https_proxy": "u:other@b.test:1",
+        "ALL_PROXY": "http://eve:h#sh/%C3%BC@c.test",
     }
-    report = format_report([step], settings, environ, {"note": client})
-    basic = b64encode(f"bob:{upstream}".encode()).decode()
-    hidden = (*PASSWORDS, NT_HASH, basic, "P%C3%A4sswort%201%25", "t0ken", "u:other")
+    # A line may break at the space, and JSON writes other letters.
+    echo = Step(
+        "Login", Verdict.FAILED, f"it is just about {'x' * 28} {password}", f"h#sh/ü {basic(upstream)}"
+    )
+    report = format_report([step, echo], settings, environ, {"note": client, "other": [password]})
+    hidden = (
+        *PASSWORDS,
+        NT_HASH,
+        basic(upstream),
+        "P%C3%A4sswort%201%25",
+        "t0ken",
+        "u:other",
+        "h#sh",
+        "sswort",
+    )
     assert [secret for secret in hidden if secret in report] == []
     assert "http://***@a.test" in report

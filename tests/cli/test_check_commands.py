@@ -93,3 +93,14 @@ def test_the_doctor_names_a_variable_that_points_at_px_itself(tmp_path: Path) ->
     assert done.returncode == 4
     assert "FAILED   Proxy" in done.stdout
     assert "https_proxy of the environment: px itself" in done.stdout.lower()  # Windows has names in capitals
+
+
+def test_a_broken_px_ini_is_the_step_that_failed_and_a_wrong_flag_an_error(tmp_path: Path) -> None:
+    (tmp_path / "px.ini").write_text("[proxy]\nport = 70000\n")
+    done = run_action(tmp_path, "--doctor", "--report")
+    assert (done.returncode, done.stderr) == (4, "")
+    assert done.stdout.startswith("FAILED   Config    ")
+    assert "px.ini:2" in done.stdout
+    assert "Failed: Config." in done.stdout
+    assert "70000" in read_report(tmp_path)[1]
+    assert run_action(tmp_path, "--doctor", "--port=0").returncode == 2

@@ -188,10 +188,10 @@ SET_UPS = {
     "upstream by address": SetUp(
         "kerberos", "Ticket", "Kerberos needs the upstream's name", environment=mit_ticket, name="127.0.0.1"
     ),
-    # Px goes on to NTLM, which this upstream does not know; the warning before names the KDC, too.
+    # Px goes on to NTLM, which this upstream does not know.
     "KDC down": SetUp(
         "kerberos",
-        "GET",
+        "Ticket",
         "The Kerberos KDC cannot be reached",
         "VPN",
         user="mit.alice",

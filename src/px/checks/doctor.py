@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from px.checks.fresh_px import running_fresh_px
 from px.checks.login_checks import LoginCheck
 from px.checks.login_test import PxUnderTest, send_requests, tell_logins
-from px.checks.own_checks import check_config, check_password, check_port, check_programs, check_source
+from px.checks.own_checks import check_clients, check_config, check_password, check_port, check_source
+from px.checks.program_checks import ProgramCheck
 from px.checks.route_checks import check_routes
 from px.checks.step import Step, Tell, Verdict, make_skipped
+from px.checks.step_teller import StepTeller
 from px.checks.upstream_checks import UpstreamCheck
 from px.core.rules.route import Direct, Route
 
@@ -60,7 +62,11 @@ async def examine(patient: Patient, requests: SiteRequests, tell: Tell) -> None:
     settings = patient.settings
     tell(check_config(patient.config_file, patient.warnings))
     tell(patient.port or check_port(settings))
-    tell(check_programs(settings, patient.environ))
+    programs = ProgramCheck(settings, patient.environ, requests.connect.authority)
+    for step in await asyncio.to_thread(list, programs.run()):
+        tell(step)
+    if patient.running is None and (clients := check_clients(settings)) is not None:
+        tell(clients)
     password = check_password(settings, patient.password_warnings)
     if password is not None and patient.running is None:
         tell(password)
@@ -91,11 +97,18 @@ class _Walk:
         self._parts = parts
         self._tested = tested
         self._requests = requests
-        self._tell = tell
+        self._teller = StepTeller(tell)
+        self._tell = self._teller.tell
         self._is_logged_in = False
 
     async def run(self) -> None:
         """Go as far as the steps succeed."""
+        try:
+            await self._walk()
+        finally:
+            self._teller.settle()
+
+    async def _walk(self) -> None:
         routes = await check_routes(self._patient.settings, self._parts, self._requests.get, self._tell)
         failed = await self._check_upstreams(routes) if routes else "the way to the upstream"
         if failed:
@@ -132,7 +145,7 @@ class _Walk:
             return "the first answer"
         if hop.login is None or offer.schemes is None or self._patient.running is not None:
             return ""
-        login_check = LoginCheck(self._parts, hop, hop.login, offer.schemes, self._requests.get, self._tell)
+        login_check = LoginCheck(self._parts, hop, hop.login, offer.schemes, self._requests.get, self._teller)
         await login_check.run()
         self._is_logged_in = login_check.is_done
         return login_check.failed

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from px.checks.step import Step, Tell, Verdict, stopwatch
+from px.checks.step import Step, Verdict, stopwatch
+from px.checks.step_teller import StepTeller
 from px.core.errors import LoginError, LoginUnusableError, PxError
 from px.core.login.method import Method
 from px.core.login.method_choice import LoginChoice
@@ -13,6 +15,7 @@ from px.system.login.ticket_renewal import ask_kdc
 
 if TYPE_CHECKING:
     from px.app.px import PxParts
+    from px.core.auth.token_source import Ticket
     from px.core.http.request_head import RequestHead
     from px.core.login.upstream_state import UpstreamLogin
     from px.upstream.connections.connection import Hop
@@ -27,7 +30,7 @@ class LoginCheck:
         login: The login there.
         schemes: The schemes that the upstream offers.
         request: The request that wants the login.
-        tell: Takes the steps.
+        teller: Takes the steps.
 
     Attributes:
         is_done: Whether the upstream has accepted the login.
@@ -41,14 +44,14 @@ class LoginCheck:
         login: UpstreamLogin,
         schemes: frozenset[str],
         request: RequestHead,
-        tell: Tell,
+        teller: StepTeller,
     ) -> None:
         self._parts = parts
         self._hop = hop
         self._login = login
         self._schemes = schemes
         self._target = request.authority.to_bytes().decode("ascii")
-        self._tell = tell
+        self._teller = teller
         self.is_done, self.failed = False, ""
 
     async def run(self) -> None:
@@ -59,7 +62,7 @@ class LoginCheck:
         if not methods:
             self._fail("Identity", LoginChoice(login, self._target).make_error())
             return
-        self._tell(Step("Identity", Verdict.OK, self._describe_identity(methods)))
+        self._teller.tell(Step("Identity", Verdict.OK, self._describe_identity(methods)))
         if methods[0] is Method.KERBEROS:
             await self._check_ticket(methods)
         if not self.failed:
@@ -85,11 +88,13 @@ class LoginCheck:
             others = [method.value for method in methods if method is not Method.KERBEROS]
             if isinstance(error, LoginUnusableError) and others:
                 detail = f"{error.cause.rstrip('.')}, so Px goes on to {others[0]}"
-                self._tell(Step("Ticket", Verdict.WARNING, detail, error.hint, elapsed()))
+                step = Step("Ticket", Verdict.WARNING, detail, error.hint, elapsed())
+                self._teller.tell_doubtful(step, error.cause)
             else:
                 self._fail("Ticket", error, elapsed())
         else:
-            self._tell(Step("Ticket", Verdict.OK, f"there is one for HTTP/{hop.host}", "", elapsed()))
+            detail = f"there is one for HTTP/{hop.host}{_describe_ticket(source.ticket)}"
+            self._teller.tell(Step("Ticket", Verdict.OK, detail, "", elapsed()))
 
     async def _log_in(self) -> None:
         login, elapsed = self._login, stopwatch()
@@ -99,13 +104,22 @@ class LoginCheck:
             self._fail("Login", error, elapsed())
         except PxError:
             detail = "the upstream answers no request of Px's own: the GET shows the login"
-            self._tell(Step("Login", Verdict.SKIPPED, detail, "", elapsed()))
+            self._teller.tell(Step("Login", Verdict.SKIPPED, detail, "", elapsed()))
         else:
             self.is_done = True
             by = f" by {login.accepted_method.value}" if login.accepted_method else ""
             detail = f"as {login.source.identity.name}{by} at {login.upstream}"
-            self._tell(Step("Login", Verdict.OK, detail, "", elapsed()))
+            self._teller.tell(Step("Login", Verdict.OK, detail, "", elapsed()))
 
     def _fail(self, name: str, error: LoginError, seconds: float | None = None) -> None:
         self.failed = name
-        self._tell(Step(name, Verdict.FAILED, f"{error.cause.rstrip('.')}.", error.hint, seconds))
+        self._teller.tell(Step(name, Verdict.FAILED, f"{error.cause.rstrip('.')}.", error.hint, seconds))
+
+
+def _describe_ticket(ticket: Ticket | None) -> str:
+    """Return whose ticket it is and when it expires, as the end of a sentence; empty if nobody tells."""
+    if ticket is None:
+        return ""
+    expires = time.localtime(ticket.expires_at)
+    form = "%H:%M" if expires[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M"
+    return f", by the ticket of {ticket.principal} until {time.strftime(form, expires)}"

@@ -10,7 +10,8 @@ from px.checks.px_client import PxAnswer, ask_px
 from px.checks.step import Step, Tell, Verdict, make_skipped
 from px.checks.target import SiteRequests
 from px.core.http.request_head import RequestHead
-from px.core.http.target import Authority, hide_login
+from px.core.http.target import Authority
+from px.core.trace.access_record import show_target
 
 _FORBIDDEN, _LOGIN_REQUIRED, _SERVER_ERROR = 403, 407, 500
 _IN_USE: Final = "in use"
@@ -73,7 +74,7 @@ def tell_logins(px: PxUnderTest, tell: Tell) -> None:
 
 def _judge(request: RequestHead, answer: PxAnswer) -> Step:
     """Return the step of one request."""
-    name, target = request.method.decode("ascii"), hide_login(request.target).decode("ascii")
+    name, target = request.method.decode("ascii"), show_target(request.target)
     said = f"{target}: {answer.status} {answer.reason}".rstrip()
     if answer.cause:
         return Step(name, Verdict.FAILED, f"{said}. {answer.cause}", answer.hint, answer.seconds)

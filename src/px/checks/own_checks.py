@@ -1,27 +1,22 @@
-"""What is checked on this computer alone: the configuration, the port, and what programs are told."""
+"""What is checked on this computer alone: configuration, passwords, port, and where upstreams come from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-from px.app.proxy_discovery import check_routes, make_px_check, planned_addresses
+from px.app.proxy_discovery import check_routes
+from px.app.px import load_client_auth
 from px.checks.step import Step, Verdict
 from px.core.auth.password_advice import AS_HASH, IN_ENVIRONMENT
-from px.core.http.target import Authority
-from px.core.rules.route import DEFAULT_PORTS
+from px.core.login.method import SCHEME_NAMES
 from px.core.startup_errors import ConfigError, PortInUseError
 from px.io.listening_socket import open_listening_sockets
 from px.system.process.port_owner import find_port_owner
-from px.system.proxy_settings.environment import find_variable
 
 if TYPE_CHECKING:
     from px.config.settings import Settings
-
-_VARIABLES: Final = ("http_proxy", "https_proxy")
-_POINT: Final = "px --env prints the settings that point programs at Px."
 
 
 def check_config(config_file: Path | None, warnings: Sequence[str]) -> Step:
@@ -35,6 +30,24 @@ def check_config(config_file: Path | None, warnings: Sequence[str]) -> Step:
     if warnings:
         return Step("Config", Verdict.WARNING, f"{name}: {'; '.join(warnings)}")
     return Step("Config", Verdict.OK, name)
+
+
+def make_fault_step(fault: ConfigError) -> Step:
+    """Return the step of a configuration that cannot be used."""
+    detail = "; ".join([f"{fault}.", *fault.warnings])
+    return Step("Config", Verdict.FAILED, detail, "Correct this value; px --help=all lists the options.")
+
+
+def check_clients(settings: Settings) -> Step | None:
+    """Return the step of the logins of clients; None if clients need not log in."""
+    try:
+        auth = load_client_auth(settings)
+    except ConfigError as error:
+        return Step("Clients", Verdict.FAILED, f"{error}.", "Px does not start until this is corrected.")
+    if auth is None:
+        return None
+    names = ", ".join(SCHEME_NAMES[scheme] for scheme in auth.schemes)
+    return Step("Clients", Verdict.OK, f"they log in at Px by {names}")
 
 
 def check_password(settings: Settings, warnings: Sequence[str]) -> Step | None:
@@ -72,40 +85,6 @@ def check_port(settings: Settings) -> Step:
         sock.close()
     detail = "; ".join([f"{port} is free: no Px runs there, so programs that are set to it fail", *warnings])
     return Step("Port", Verdict.WARNING, detail, "Start Px with px, or at each login with px --install.")
-
-
-def check_programs(settings: Settings, environ: Mapping[str, str]) -> Step:
-    """Return the step of the variables that tell programs of this shell where their proxy is."""
-    is_px = make_px_check(planned_addresses(settings))
-    found = {name: find_variable(environ, name) for name in _VARIABLES}
-    values = {spelled: value for spelled, value in found.values() if value}
-    if not values:
-        detail = "http_proxy and https_proxy are not set in this shell: its programs do not use Px"
-        return Step("Programs", Verdict.WARNING, f"{detail} unless their own settings name it", _POINT)
-    for name, value in values.items():
-        scheme, authority = _read_proxy(value)
-        if authority is None or not is_px(authority):
-            shown = f"{scheme}://{authority}" if authority else "no URL of a proxy"
-            detail = f"{name} in this shell is {shown}, and not Px: its programs do not use Px"
-            return Step("Programs", Verdict.WARNING, detail, _POINT)
-        if scheme != "http":
-            detail = f"{name} in this shell begins with {scheme}://, but programs speak plain HTTP to Px"
-            return Step("Programs", Verdict.FAILED, detail, f"Set {name} to http://{authority}.")
-    missing = [name for name, (_, value) in found.items() if not value]
-    if missing:
-        detail = f"{missing[0]} is not set in this shell, so half of the requests of its programs miss Px"
-        return Step("Programs", Verdict.WARNING, detail, _POINT)
-    return Step("Programs", Verdict.OK, f"{' and '.join(values)} in this shell point at Px")
-
-
-def _read_proxy(value: str) -> tuple[str, Authority | None]:
-    """Return the scheme and the address of a proxy as a variable names it; no address if it names none."""
-    try:
-        url = urlsplit(value if "://" in value else f"http://{value}")
-        port = url.port or DEFAULT_PORTS.get(url.scheme, 0)
-    except ValueError:
-        return "", None
-    return url.scheme, Authority(url.hostname, port) if url.hostname else None
 
 
 def check_source(settings: Settings) -> Step | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote
 
 from px import __version__
+from px.checks.proxy_url import split_login
 from px.checks.step import Step, format_step
 from px.core.rules.pac_location import shorten_location
 from px.core.secret import Secret
@@ -39,15 +42,21 @@ def format_report(
         environ: The environment; only variables about proxies and Kerberos are shown.
         status: The status of the running Px; None: none runs.
     """
+    hide = partial(hide_secrets, secrets=[*find_secrets(settings), *_find_in_variables(environ)])
     sections = {
         "Versions": [f"Px {__version__}, Python {platform.python_version()}, {platform.platform()}"],
-        "Steps": [line for step in steps for line in format_step(step, _WIDTH)],
+        "Steps": [line for step in steps for line in format_step(_hide_in(step, hide), _WIDTH)],
         "Settings": [f"{field.name} = {_show(field.name, settings)}" for field in fields(settings)],
         "Environment": list(_show_variables(environ)),
         "Status": [json.dumps(status, indent=2) if status is not None else "no Px runs on this port"],
     }
-    text = _HEAD + "".join(f"\n{name}\n\n" + "\n".join(lines) + "\n" for name, lines in sections.items())
-    return hide_secrets(text, find_secrets(settings))
+    text = "".join(f"\n{name}\n\n" + "\n".join(lines) + "\n" for name, lines in sections.items())
+    return _HEAD + hide(text)
+
+
+def _hide_in(step: Step, hide: Callable[[str], str]) -> Step:
+    """Return a step without secrets; afterwards a line may break inside a secret."""
+    return replace(step, detail=hide(step.detail), fix=hide(step.fix))
 
 
 def _show(name: str, settings: Settings) -> str:
@@ -60,32 +69,42 @@ def _show(name: str, settings: Settings) -> str:
 def _show_variables(environ: Mapping[str, str]) -> Iterator[str]:
     for name, value in sorted(environ.items()):
         if name.lower() in _VARIABLES:
-            yield f"{name} = {_hide_login(value)}"
+            scheme, login, place = split_login(value)
+            yield f"{name} = {scheme}{_HIDDEN}@{place}" if login else f"{name} = {value}"
 
 
-def _hide_login(value: str) -> str:
-    """Return the URL of a proxy without a user and password."""
-    if "@" not in value:
-        return value
-    try:
-        url = urlsplit(value if "://" in value else f"//{value}")
-    except ValueError:
-        return _HIDDEN
-    return url._replace(netloc=f"{_HIDDEN}@{url.netloc.rpartition('@')[2]}").geturl()
+def _find_in_variables(environ: Mapping[str, str]) -> Iterator[Secret]:
+    """Yield the passwords of upstreams that the environment names."""
+    for name, value in environ.items():
+        if name.lower() in _VARIABLES:
+            login = split_login(value)[1]
+            yield from _find_forms(*map(unquote, login.partition(":")[::2]))
 
 
 def find_secrets(settings: Settings) -> Iterator[Secret]:
-    """Yield all secrets of the settings."""
-    for each in (settings.password, settings.nthash, settings.client_password):
-        if each:
-            yield each
-    yield from (upstream.password for upstream in settings.proxy if upstream.password)
+    """Yield all secrets of the settings, and the credentials of Basic that are made of them."""
+    logins = [
+        (settings.username, settings.password),
+        ("", settings.nthash),
+        (settings.client_username, settings.client_password),
+        *((upstream.username, upstream.password) for upstream in settings.proxy),
+    ]
+    for username, secret in logins:
+        if secret:
+            yield from _find_forms(username, secret.reveal())
+
+
+def _find_forms(username: str, password: str) -> Iterator[Secret]:
+    if password:
+        yield Secret(b64encode(f"{username}:{password}".encode("utf-8", "surrogateescape")).decode("ascii"))
+        yield Secret(password)
 
 
 def hide_secrets(text: str, secrets: Iterable[Secret]) -> str:
-    """Return a text in which no secret is left, not even percent-encoded."""
+    """Return a text in which no secret is left, not even percent-encoded or as JSON writes it."""
     for secret in secrets:
         plain = secret.reveal()
-        for form in (plain, quote(plain), quote(plain, safe="")):
+        encoded = plain.encode("utf-8", "surrogateescape")
+        for form in (plain, quote(encoded), quote(encoded, safe=""), json.dumps(plain)[1:-1]):
             text = text.replace(form, _HIDDEN)
     return text

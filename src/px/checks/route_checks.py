@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from px.checks.step import Step, Tell, Verdict, stopwatch
 from px.core.errors import PacError, PxError
+from px.core.rules.pac_location import hide_query
 from px.core.rules.route import Direct, Route, format_upstreams
 from px.routing.discovered_proxy import DiscoveredProxy, url_for_script
 
@@ -67,4 +68,4 @@ async def _ask_script(discovered: DiscoveredProxy, request: RequestHead) -> Step
         detail = f"{error.cause} Px goes on without the script."
         return Step("PAC", Verdict.WARNING, detail, error.hint, elapsed())
     said = repr(answer.text) if answer.text else "nothing, which means directly"
-    return Step("PAC", Verdict.OK, f"for {answer.url} the script answers {said}", "", elapsed())
+    return Step("PAC", Verdict.OK, f"for {hide_query(answer.url)} the script answers {said}", "", elapsed())

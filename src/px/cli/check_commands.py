@@ -14,6 +14,7 @@ from px.app.proxy_discovery import check_routes
 from px.checks.doctor import Patient, examine
 from px.checks.fresh_px import running_fresh_px
 from px.checks.login_test import PxUnderTest, run_login_test
+from px.checks.own_checks import make_fault_step
 from px.checks.report import format_report
 from px.checks.step import Step, Verdict, format_step
 from px.checks.target import parse_test_url
@@ -94,7 +95,10 @@ def run_doctor(invocation: Invocation, settings: Settings, tell: TellLine) -> bo
         ConfigError: The URL cannot be read, or the report cannot be written.
     """
     requests = parse_test_url(invocation.action_value, "--doctor")
-    directory = Path.cwd()
+    directory, shown = Path.cwd(), _Screen(tell)
+    if invocation.fault is not None:
+        shown.tell(make_fault_step(invocation.fault))
+        return _end(invocation, settings, shown, directory, None)
     password_warnings: list[str] = []
     found, is_new = _look_at_port(settings), invocation.asks_for_new_px
     running = None if is_new else found.running
@@ -112,12 +116,22 @@ def run_doctor(invocation: Invocation, settings: Settings, tell: TellLine) -> bo
         port=found.step,
         running=running,
     )
-    shown = _Screen(tell)
     asyncio.run(examine(patient, requests, shown.tell))
-    tell(f"\n{shown.summary}")
+    return _end(invocation, settings, shown, directory, found.status)
+
+
+def _end(
+    invocation: Invocation,
+    settings: Settings,
+    shown: _Screen,
+    directory: Path,
+    status: Mapping[str, Any] | None,
+) -> bool:
+    """Show the result of all steps, and write the report if one is wanted; return whether all are good."""
+    shown.tell_line(f"\n{shown.summary}")
     if "report" in invocation.switches:
-        report = format_report(shown.steps, settings, os.environ, found.status)
-        tell(f"Report: {_write_report(directory, report)}")
+        report = format_report(shown.steps, settings, os.environ, status)
+        shown.tell_line(f"Report: {_write_report(directory, report)}")
     return not shown.failed
 
 
@@ -169,7 +183,7 @@ class _Screen:
     """
 
     def __init__(self, tell: TellLine) -> None:
-        self._tell_line = tell
+        self.tell_line = tell
         self._columns = find_columns()
         self.steps: list[Step] = []
 
@@ -177,7 +191,7 @@ class _Screen:
         """Show a step."""
         self.steps.append(step)
         for line in format_step(step, self._columns):
-            self._tell_line(line)
+            self.tell_line(line)
 
     @property
     def failed(self) -> list[str]:

@@ -100,6 +100,7 @@ ACTIONS: Final = (
         metavar="URL",
         switches=("report",),
         starts_px=True,
+        explains_fault=True,
     ),
     Action(
         "demo",

@@ -107,6 +107,7 @@ class Action:
         asks_for_secret: Whether it asks for a secret: a value on the command line is then refused.
         starts_px: Whether Px serves afterwards, so that the settings are checked for that.
         takes_program: Whether a program and its arguments stand behind ``--``.
+        explains_fault: Whether it is run, too, if px.ini, .env or the environment has a fault, to show that.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Action:
     asks_for_secret: bool = False
     starts_px: bool = False
     takes_program: bool = False
+    explains_fault: bool = False
 
     @property
     def flag(self) -> str:

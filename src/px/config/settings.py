@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from px.config.command_line import CommandLine, find_help_topic, parse_arguments
 from px.config.files import DOTENV_NAME, choose_new_ini, find_ini, find_trusted, missing_certificates
+from px.config.option import Action
 from px.config.options import OPTION_BY_NAME, OPTIONS
 from px.config.ports import check_client_logins, check_ports, name_ports
 from px.config.sources import Given, parse_environment, read_dotenv, read_ini
@@ -151,6 +152,7 @@ class Invocation:
         switches: Those of the action's switches that were given.
         given: What the command line, the environment and .env gave, by name of the option.
         program: The program that the action runs, and its arguments.
+        fault: Why only the command line counts; for an action that explains faults of the other sources.
     """
 
     action: str
@@ -161,6 +163,7 @@ class Invocation:
     switches: frozenset[str] = frozenset()
     given: Mapping[str, Given] = field(default_factory=dict)
     program: tuple[str, ...] = ()
+    fault: ConfigError | None = None
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -196,22 +199,29 @@ def load_settings(
     action = command_line.action
     is_refused = action is not None and action.reads == "port" and "port" in command_line.given
     if action is not None and (is_refused or action.reads in {"nothing", "flags"}):
-        settings = None if action.reads == "nothing" else make_settings([command_line.given], None, [])
-        return Invocation(
-            action.name,
-            settings,
-            action_value=command_line.action_value,
-            switches=command_line.switches,
-            given=command_line.given,
-        )
+        return _read_flags(action, command_line)
     warnings: list[str] = []
     try:
         return _read_sources(command_line, environ, cwd, config_dirs, warnings)
     except OSError as error:
-        raise ConfigError(f"{error.filename}: cannot be read: {error.strerror}") from None
+        fault = ConfigError(f"{error.filename}: cannot be read: {error.strerror}")
     except ConfigError as error:
-        error.warnings = tuple(warnings)  # a file that was not used may be the reason
-        raise
+        fault = error
+    fault.warnings = tuple(warnings)  # a file that was not used may be the reason
+    if action is not None and action.explains_fault:
+        return replace(_read_flags(action, command_line), fault=fault)
+    raise fault from None
+
+
+def _read_flags(action: Action, command_line: CommandLine) -> Invocation:
+    """Return what the command line alone asks for; raise ConfigError if a value cannot be used."""
+    return Invocation(
+        action.name,
+        None if action.reads == "nothing" else make_settings([command_line.given], None, []),
+        action_value=command_line.action_value,
+        switches=command_line.switches,
+        given=command_line.given,
+    )
 
 
 def _read_sources(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import pytest
 
 from px.core.auth.policy import AuthPolicy
-from px.core.auth.token_source import Identity
+from px.core.auth.token_source import Identity, Ticket
 from px.core.errors import (
     ForbiddenError,
     LoginBlockedError,
@@ -54,6 +54,7 @@ class Source:
     secret_mark = "abc"
     secret_place = "PX_PASSWORD"
     own_ticket: OwnTicket | None = None
+    ticket: Ticket | None = None
     marks_when_used: str | None = None
 
     def __init__(self, *mechanisms: str) -> None:

@@ -105,7 +105,10 @@ def is_complete(session: KerberosSession) -> bool:
 async def test_without_a_user_name_the_default_ticket_is_used():
     library = Library()
     library.tickets[""] = Ticket("alice@AD.TEST")
-    assert await token(login(library)) == b"alice@AD.TEST for proxy.test"
+    kerberos = login(library)
+    assert kerberos.ticket is None
+    assert await token(kerberos) == b"alice@AD.TEST for proxy.test"
+    assert kerberos.ticket == ("alice@AD.TEST", 36_000.0)
 
 
 async def test_without_user_name_and_ticket_the_error_says_kinit():

@@ -59,6 +59,18 @@ class TokenSession(Protocol):
         """
 
 
+class Ticket(NamedTuple):
+    """The Kerberos ticket that a source uses.
+
+    Attributes:
+        principal: As ``user@REALM``.
+        expires_at: Seconds since the epoch.
+    """
+
+    principal: str
+    expires_at: float
+
+
 class OwnTicket(Protocol):
     """A Kerberos ticket that Px gets by the password and keeps to itself, for ``kerberos``."""
 
@@ -100,6 +112,10 @@ class TokenSource(Protocol):
     @property
     def own_ticket(self) -> OwnTicket | None:
         """The ticket that Px renews before it expires, if this source uses one."""
+
+    @property
+    def ticket(self) -> Ticket | None:
+        """The ticket that made the last Kerberos token; None: none has, or the platform does not tell."""
 
     @property
     def mechanisms(self) -> frozenset[str]:

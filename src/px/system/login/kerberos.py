@@ -21,6 +21,7 @@ import time
 from typing import TYPE_CHECKING
 
 from px.core.auth.principal import candidates_of, is_ticket_of
+from px.core.auth.token_source import Ticket
 from px.core.errors import LoginError, LoginUnusableError
 from px.system.login.call_gate import CallGate
 from px.system.login.gssapi import Credential, Gssapi, GssapiError, load_gssapi
@@ -89,6 +90,12 @@ class KerberosLogin:
             return ""
         name = self._gssapi.find_ticket_cache()
         return mark_cache(name)
+
+    @property
+    def ticket(self) -> Ticket | None:
+        """The ticket in use; see `px.core.auth.token_source.TokenSource`."""
+        kept = self._tickets.kept
+        return Ticket(kept.name, kept.expires_at) if kept is not None else None
 
     @property
     def renew_at(self) -> float | None:
@@ -177,6 +184,7 @@ class _Tickets:
     """Finds the credential to use, and keeps it while it can be used.
 
     Attributes:
+        kept: The credential; None: there is none yet.
         renew_at: When to renew the ticket by password, on the wall clock; None: there is no such ticket.
     """
 
@@ -187,10 +195,10 @@ class _Tickets:
         self._password = password
         self._wall_clock = wall_clock
         self._uses_cache = uses_cache
-        self._kept: Credential | None = None
+        self.kept: Credential | None = None
         self._margin_seconds = 0.0
         self._has_expired = False  # the ticket cache holds an expired ticket
-        #: State of the ticket cache that `_kept` came from; None: `_kept` came from the password.
+        #: State of the ticket cache that `kept` came from; None: `kept` came from the password.
         self._kept_stamp: object = None
         self.renew_at: float | None = None
 
@@ -205,13 +213,13 @@ class _Tickets:
             LoginUnusableError: No ticket, or the KDC could not be asked.
             LoginRefusedError: The KDC refused the password.
         """
-        if self._kept is not None and self._is_kept_good(self._kept, stamp):
-            return self._kept
+        if self.kept is not None and self._is_kept_good(self.kept, stamp):
+            return self.kept
         ticket = self._find_ticket(gssapi) if self._uses_cache else None
         if ticket is None:
             return self.keep(self.ask_kdc(gssapi))
         self._has_expired = False
-        self._kept, self._kept_stamp, self._margin_seconds = ticket, stamp, _MARGIN_SECONDS
+        self.kept, self._kept_stamp, self._margin_seconds = ticket, stamp, _MARGIN_SECONDS
         return ticket
 
     def keep(self, ticket: Credential) -> Credential:
@@ -220,7 +228,7 @@ class _Tickets:
         life = ticket.expires_at - now
         self._margin_seconds = min(_MARGIN_SECONDS, life * _MARGIN_PART)
         self.renew_at = now + life * _RENEWAL_PART
-        self._kept, self._kept_stamp = ticket, None
+        self.kept, self._kept_stamp = ticket, None
         return ticket
 
     def _is_kept_good(self, kept: Credential, stamp: object) -> bool:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from px.core.auth.md4 import nt_hash as hash_password
@@ -30,7 +31,7 @@ from px.system.login.sspi import SspiLogin
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from px.core.auth.token_source import OwnTicket, TokenSession, TokenSource
+    from px.core.auth.token_source import OwnTicket, Ticket, TokenSession, TokenSource
     from px.io.thread_lane import RunInThread
 
     _OpenSession = Callable[[str, bytes | None], TokenSession]
@@ -75,7 +76,8 @@ def make_token_source(  # noqa: PLR0913
     hashed = nt_hash if nt_hash and not password else hash_password(password or "")
     ntlm = NtlmLogin(username, Secret(hashed.hex()), workstation, run_in_thread)
     openers: dict[str, _OpenSession] = {"ntlm": ntlm.open_session}
-    own_ticket = None
+    own_ticket: KerberosLogin | None = None
+    kerberos: KerberosLogin | None = None
     if secret is not None and platform != "win32":
         kerberos = KerberosLogin(username, secret, run_in_thread, keeps_own_ticket=keeps_own_ticket)
         openers["kerberos"] = kerberos.open_session
@@ -83,7 +85,8 @@ def make_token_source(  # noqa: PLR0913
     elif secret is not None:
         openers["kerberos"] = _open_sspi(SspiLogin(username, secret, run_in_thread), "kerberos")
     secrets = _SecretForms(secret, hashed, mark_salt)
-    return _Tokens(_identify(username), openers, secrets, secrets.mark, secret_place, own_ticket)
+    tickets = _Tickets(kerberos, own_ticket)
+    return _Tokens(_identify(username), openers, secrets, secrets.mark, secret_place, tickets)
 
 
 def _make_without_secret(username: str, run_in_thread: RunInThread, platform: str, place: str) -> TokenSource:
@@ -91,12 +94,13 @@ def _make_without_secret(username: str, run_in_thread: RunInThread, platform: st
     if platform != "win32":
         kerberos = KerberosLogin(username, None, run_in_thread)
         openers: dict[str, _OpenSession] = {"kerberos": kerberos.open_session}
-        return _Tokens(_identify(username), openers, None, kerberos.mark_tickets, place)
+        tickets = _Tickets(kerberos, None)
+        return _Tokens(_identify(username), openers, None, kerberos.mark_tickets, place, tickets)
     openers = {}
     if not username:
         openers["kerberos"] = _open_sspi(SspiLogin("", None, run_in_thread), "kerberos")
         openers["ntlm"] = _open_sspi(SspiLogin("", None, run_in_thread), "ntlm")
-    return _Tokens(_identify(username), openers, None, str, place)
+    return _Tokens(_identify(username), openers, None, str, place, _Tickets(None, None))
 
 
 def _open_sspi(login: SspiLogin, mechanism: str) -> _OpenSession:
@@ -126,6 +130,19 @@ class _SecretForms:
         return self._mark
 
 
+@dataclass(frozen=True)
+class _Tickets:
+    """Where the Kerberos tickets of an identity come from.
+
+    Attributes:
+        login: Knows the ticket in use; None: the platform, or nothing.
+        own: The same, if Px renews its tickets; else None.
+    """
+
+    login: KerberosLogin | None
+    own: OwnTicket | None
+
+
 class _Tokens:
     """A `px.core.auth.token_source.TokenSource`."""
 
@@ -136,14 +153,14 @@ class _Tokens:
         secrets: _SecretForms | None,
         mark: Callable[[], str],
         secret_place: str,
-        own_ticket: OwnTicket | None = None,
+        tickets: _Tickets,
     ) -> None:
         self._identity = identity
         self._openers = openers
         self._secrets = secrets
         self._mark = mark
         self._secret_place = secret_place
-        self._own_ticket = own_ticket
+        self._tickets = tickets
 
     def __repr__(self) -> str:
         return f"<TokenSource {self._identity.name}: {', '.join(sorted(self.mechanisms)) or 'nothing'}>"
@@ -162,7 +179,11 @@ class _Tokens:
 
     @property
     def own_ticket(self) -> OwnTicket | None:
-        return self._own_ticket
+        return self._tickets.own
+
+    @property
+    def ticket(self) -> Ticket | None:
+        return self._tickets.login.ticket if self._tickets.login is not None else None
 
     @property
     def mechanisms(self) -> frozenset[str]:
