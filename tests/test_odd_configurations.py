@@ -239,13 +239,13 @@ def test_the_error_for_a_comment_after_a_value_says_where_comments_go(dirs):
     path = dirs.ini("[proxy]\nserver = h\nport = 3128 ; the default\n")
     assert dirs.error() == (
         f"port=3128 ; the default ({path}:3): not a number from 1 to 65535;"
-        " valid is: a port number, 1 to 65535; a comment stands on a line of its own"
+        " valid is: a port number, 1 to 65535; a comment needs a line of its own"
     )
 
 
 def test_the_advice_about_comments_is_given_once(dirs):
     dirs.ini("[proxy]\nserver = h:1 # ours\n")
-    assert dirs.error().count("a comment stands on a line of its own") == 1
+    assert dirs.error().count("a comment needs a line of its own") == 1
 
 
 def test_explain_prints_warnings_of_the_configuration_and_the_explanation(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_a_new_file_gets_the_line_ends_of_the_system():
 @pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
-        ("\nport = 1\n", 2, "this line stands before any section; begin the file with [proxy]"),
+        ("\nport = 1\n", 2, "this line comes before any section; begin the file with [proxy]"),
         ("[proxy]\ns3cret\n", 2, "neither [section] nor key = value"),
         ("[proxy]\n= 1\n", 2, "neither [section] nor key = value"),
         ("[proxy]\na-b = 1\nA_B = 2\n", 3, "a_b is set a second time; keep one of the two"),

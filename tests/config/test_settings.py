@@ -642,7 +642,7 @@ def test_px_ini_may_have_percent_signs_capitals_and_a_byte_order_mark(dirs):
     ("text", "message"),
     [
         ("[proxy]\nport = x\n", "port=x ({path}:2): not a number from 1 to 65535; valid is: a port number"),
-        ("port = 1\n", "{path}:1: this line stands before any section"),
+        ("port = 1\n", "{path}:1: this line comes before any section"),
         ("[proxy]\nport\n", "{path}:2: neither [section] nor key = value"),
         ("[proxy]\nport = 1\nport = 2\n", "{path}:3: port is set a second time; keep one of the two"),
         ("[proxy]\n[proxy]\n", "{path}:2: [proxy] begins a second time; put its lines under the first one"),

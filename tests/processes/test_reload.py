@@ -237,7 +237,7 @@ def test_a_failed_command_gets_the_cause_as_answer_and_px_continues(tmp_path: Pa
     with px:
         px.directory = tmp_path
         (place / "px.ini").write_text("port = 1")
-        outside = "this line stands before any section; begin the file with [proxy]"
+        outside = "this line comes before any section; begin the file with [proxy]"
         assert_refused(px, f"{place / 'px.ini'}:1: {outside}")
         (place / "px.ini").unlink()
         assert_refused(px, "no upstream proxy is known")

@@ -82,7 +82,7 @@ def check_routes(settings: Settings) -> None:
     if not is_given and not _is_proxy_named(is_px):
         own = [name for name in os.environ if name.lower() in SCHEMES and os.environ[name]]
         hint = (
-            f"; {' and '.join(own)} of the environment: Px itself, or nothing that can be used" if own else ""
+            f"; Px does not use {' and '.join(own)} of the environment: Px itself, or no proxy" if own else ""
         )
         raise ConfigError(_NO_PROXY + hint)
 

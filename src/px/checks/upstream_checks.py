@@ -139,7 +139,7 @@ class UpstreamCheck:
         try:
             ahead = now - parsedate_to_datetime(date).timestamp()
         except ValueError:
-            return Step("Clock", Verdict.SKIPPED, "the upstream tells no time that can be read")
+            return Step("Clock", Verdict.SKIPPED, "the upstream sends no date that Px can read")
         said = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} that of the upstream"
         if abs(ahead) <= MAX_SKEW_SECONDS:
             return Step("Clock", Verdict.OK, f"this computer's clock is {said}")

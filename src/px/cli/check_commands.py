@@ -204,5 +204,5 @@ class _Screen:
         if self.failed:
             return f"Failed: {', '.join(self.failed)}. Begin with the first: others may follow from it."
         if any(step.verdict is Verdict.WARNING for step in self.steps):
-            return "Px itself works. The warnings say what may not be as you want it."
-        return "Everything on the way of a request works."
+            return "Px itself works. The warnings name what may not be as you want it."
+        return "Every step of a request works."

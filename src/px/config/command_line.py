@@ -87,7 +87,7 @@ def split_program(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str] | N
 def find_help_topic(argv: Sequence[str]) -> str | None:
     """Return the topic of --help, empty for the overview; None if there is no --help.
 
-    Help wins over everything else, right or wrong. Its topic stands after ``=``, or is the next argument.
+    Help wins over everything else, right or wrong. Its topic follows ``=``, or is the next argument.
     """
     own, _ = split_program(argv)
     for argument, following in zip(own, [*own[1:], ""], strict=False):

@@ -105,7 +105,7 @@ class IniText:
 
     def _add_entry(self, section: str, content: str, number: int) -> Entry:
         if not self._headers:
-            raise IniError(number + 1, "this line stands before any section; begin the file with [proxy]")
+            raise IniError(number + 1, "this line comes before any section; begin the file with [proxy]")
         found = _KEY.fullmatch(content)
         if not found or not found["name"]:
             # The line itself is not shown: it may hold a secret.

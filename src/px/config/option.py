@@ -101,12 +101,12 @@ class Action:
             px.ini ("files", where the named px.ini need not exist yet); all; or the port from all ("port").
         metavar: The name of the value after ``=`` in the help, for an action that has a value.
         choices: The values that are valid; empty: any.
-        modifier: A word that may stand behind a choice, after a colon, or alone.
+        modifier: A word that may follow a choice, after a colon, or be the whole value.
         needs_value: Whether the value is required.
         switches: The names of flags that can only be used with this action.
         asks_for_secret: Whether it asks for a secret: a value on the command line is then refused.
         starts_px: Whether Px serves afterwards, so that the settings are checked for that.
-        takes_program: Whether a program and its arguments stand behind ``--``.
+        takes_program: Whether a program and its arguments follow ``--``.
         explains_fault: Whether it is run, too, if px.ini, .env or the environment has a fault, to show that.
     """
 

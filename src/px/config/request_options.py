@@ -1,4 +1,4 @@
-"""The options that decide where requests go, and whose requests Px takes."""
+"""The options that decide where requests go, and which clients Px serves."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REQUEST_OPTIONS: Final = (
         metavar="LIST",
         valid="a comma separated list of [http://|https://|socks5://|socks4://]host[:port]",
         help="Upstream proxies, separated by commas. Each is [scheme://]host[:port] with the scheme http "
-        "(the default, port 80), https (port 443), socks5 or socks4 (port 1080); an IPv6 address stands in "
+        "(the default, port 80), https (port 443), socks5 or socks4 (port 1080); write an IPv6 address in "
         "brackets. Px uses the first one that works and stays with it until it fails. The form of Windows "
         "works too: http=host:port;https=host:port names an upstream for each kind of URL, and Px connects "
         "directly for a kind that is not named. In px.ini or the environment, user:password@ before the "
@@ -116,7 +116,7 @@ REQUEST_OPTIONS: Final = (
         key="socks",
         metavar="PORT",
         valid=f"a port number, 1 to {MAX_PORT}",
-        help="Port to listen on for SOCKS5 clients, besides --port. The same addresses, access rules and "
+        help="Port for SOCKS5 clients, in addition to --port. The same addresses, access rules and "
         "upstreams count as for HTTP clients. With --client_auth they log in with a user name and password, "
         "which SOCKS5 sends unencrypted, so Px does not start if --client_auth does not allow BASIC.",
         parse=parse_port,

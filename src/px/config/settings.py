@@ -34,7 +34,7 @@ MIN_THREADS: Final = 3
 _MAX_WARNINGS: Final = 10
 #: What may be a comment behind a value.
 _COMMENT: Final = re.compile(r"\s[;#]")
-_COMMENT_HINT: Final = "a comment stands on a line of its own"
+_COMMENT_HINT: Final = "a comment needs a line of its own"
 #: Options that name a running Px.
 _FIND_PX: Final = frozenset({"config", "port"})
 LOG_OFF, LOG_CWD, LOG_UNIQUE, LOG_STDOUT = 0, 2, 3, 4

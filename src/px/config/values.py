@@ -54,7 +54,7 @@ def parse_text(text: str) -> str:
 def parse_printable(text: str) -> str:
     """Read the value of a header field."""
     if not (text.isascii() and text.isprintable()):
-        raise ValueError("has characters that cannot stand in a header field")
+        raise ValueError("has characters that a header field cannot contain")
     return text.strip()
 
 

@@ -34,7 +34,7 @@ def parse_host_port(text: str, shown: str) -> tuple[str, int | None]:
             raise ValueError(f"{shown}: not an IPv6 address in brackets, [address]:port")
         return host, _parse_port(rest[1:], shown) if rest else None
     if text.count(":") > 1:
-        form = "an IPv6 address stands in brackets, [address]:port"
+        form = "write an IPv6 address in brackets, [address]:port"
         raise ValueError(f"{shown}: {form if _LIKE_IPV6.fullmatch(text) else 'it has more than one colon'}")
     host, colon, port = text.partition(":")
     if not is_host(host):

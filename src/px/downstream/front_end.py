@@ -95,7 +95,7 @@ class FrontEndKind(Protocol):
         """Return the front end for a client."""
 
     def format_refusal(self, error: PxError) -> bytes:
-        """Return what a client is sent whose address may not use Px; no byte was read from the client."""
+        """Return what Px sends to a client whose address may not use Px, without reading from the client."""
 
 
 def tunnel_request(target: Authority) -> RequestHead:

@@ -31,5 +31,5 @@ def explain_fault() -> PxError:
     """Return the error for a request that an unexpected exception has ended."""
     return PxError(
         "Px failed at this request, which is a fault of Px.",
-        "The crash log that Px has named on its standard error, or its debug log, says more.",
+        "For details, see the crash log that Px has named on its standard error, or its debug log.",
     )

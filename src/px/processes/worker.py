@@ -36,7 +36,7 @@ class WorkerFailedError(StartupError):
 
 @dataclass(frozen=True, slots=True)
 class WorkOrder:
-    """What a worker needs to know, besides the sockets.
+    """What a worker needs in addition to the sockets.
 
     Attributes:
         number: The number of the worker; each worker has its own.

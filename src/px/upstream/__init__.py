@@ -1,1 +1,1 @@
-"""What Px says to hops: requests, logins, answers."""
+"""The exchanges of Px with hops: requests, logins, answers."""

@@ -85,7 +85,7 @@ class AnswerTimeout:
     def make_silence_error(self) -> UpstreamSilentError:
         """Return the error for an upstream that answers no request at all."""
         return UpstreamSilentError(
-            f"The {self._name} accepts connections and says nothing.",
+            f"The {self._name} accepts connections, but sends no answer.",
             "Check --proxy: perhaps it wants TLS (https://), or something else listens there.",
         )
 

@@ -235,7 +235,7 @@ def test_rules_are_separated_by_comma_semicolon_or_white_space(separator):
         ("::/129", "is not a network"),
         ("10.0.0.300", "is not a host name"),
         ("1.2.3", "is not a host name"),
-        ("10.*.0.1", "stars may stand at the end only"),
+        ("10.*.0.1", "stars are allowed only at the end"),
         ("10.0.0.9-10.0.0.1", "is not a range"),
         ("10.0.0.1-::1", "is not a range"),
         ("http://host/path", "'http://host/path' has a path"),

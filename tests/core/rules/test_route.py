@@ -138,7 +138,7 @@ def test_a_login_on_the_command_line_is_refused_and_not_repeated():
         ("proxy:65536", "no valid port"),
         ("proxy:abc", "no valid port"),
         ("http://proxy:80/path", "an upstream has no space, path or comment"),
-        ("proxy:80 # ours", "a comment stands on a line of its own"),
+        ("proxy:80 # ours", "a comment needs a line of its own"),
         ("proxy:80 ; ours", "separated by commas"),
         ("pro xy:80", "'pro xy:80': an upstream has no space, path or comment"),
         ("proxy 8080", "an upstream has no space, path or comment"),

@@ -51,7 +51,7 @@ OURS = Start(("px", "--config=a"), Path("/"))
 def test_a_second_install_reports_that_px_already_starts():
     place = Place()
     assert install(place, OURS, replaces=False) == (
-        "Px will start at login: px --config=a\nIt stands in the place\nTo start it now: start it"
+        "Px will start at login: px --config=a\nThe entry is in the place\nTo start it now: start it"
     )
     assert install(place, OURS, replaces=False).startswith("Px starts at login already: px --config=a\n")
     assert place.there == "px --config=a"
@@ -130,7 +130,7 @@ def test_install_and_uninstall_twice_each(home):
     assert (first.returncode, first.stderr) == (second.returncode, second.stderr) == (0, "")
     assert first.stdout.startswith("Px will start at login: ")
     assert second.stdout.startswith("Px starts at login already: ")
-    assert f"It stands in {unit}\n" in first.stdout
+    assert f"The entry is in {unit}\n" in first.stdout
     assert command_of(unit)[-2:] == [f"--config={home / 'px.ini'}", "--foreground"]
     gone, again = run_px("--uninstall", cwd=home), run_px("--uninstall", cwd=home)
     assert (gone.returncode, again.returncode) == (0, 0)

@@ -29,7 +29,7 @@ def format_env(value: str, find_endpoint: Callable[[], Endpoint], complain: Comp
     Args:
         value: ``git``, ``git:undo``, ``undo`` or empty; a valid value of the action ``env``.
         find_endpoint: Returns the Px that the settings are for.
-        complain: Shows what the user has to know besides.
+        complain: Shows what else the user has to know.
     """
     name, is_undone = _parse(value)
     kind = KINDS[name]

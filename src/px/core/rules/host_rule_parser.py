@@ -228,7 +228,7 @@ def _add_glob_name(draft: RuleDraft, name: str, ports: Ports) -> None:
     if not _GLOB_NAME.fullmatch(name):
         raise ValueError("is not a host name, domain or address")
     if set(name) <= set("0123456789.*"):
-        raise ValueError("has a star inside an address; stars may stand at the end only, as in 192.168.*.*")
+        raise ValueError("has a star inside an address; stars are allowed only at the end, as in 192.168.*.*")
     draft.globs.append((re.compile(re.escape(name).replace(r"\*", ".*")), ports))
 
 

@@ -155,7 +155,7 @@ class HostRules:
         return int(parsed) in (self.ipv4 if parsed.version == 4 else self.ipv6)  # noqa: PLR2004
 
     def matches_name(self, host: str, port: int) -> bool:
-        """Return whether a rule covers the host as it stands in a request: a name or an IP address.
+        """Return whether a rule covers the host as a request names it: a name or an IP address.
 
         This method resolves nothing. If it returns False and `needs_addresses` is True, pass each address of
         the name to `matches_address`.

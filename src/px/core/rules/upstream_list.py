@@ -45,8 +45,8 @@ _PAC_SCRIPT: Final = re.compile(r"file:.*|[^,;\s]+\.(?:pac|dat)(?:[?#][^,;\s]*)?
 _IS_PAC: Final = "this is a PAC script, and not a proxy; did you mean --pac?"
 FORM: Final = "an upstream is [http://|https://|socks5://|socks4://]host[:port]"
 _NO_LIST: Final = (
-    "an upstream has no space, path or comment; several upstreams are separated by commas, a comment stands "
-    "on a line of its own, and a PAC script is named by --pac"
+    "an upstream has no space, path or comment; several upstreams are separated by commas, a comment needs "
+    "a line of its own, and a PAC script is named by --pac"
 )
 
 

@@ -111,7 +111,7 @@ class SocksFrontEnd(TunnelFrontEnd):
         return request
 
     async def _take(self, count: int) -> bytes:
-        """Return the next bytes, exactly so many."""
+        """Return exactly this many bytes, the next ones."""
         stream = self.client.stream
         while len(self._received) < count:
             stream.deadline = self._until

@@ -1,4 +1,4 @@
-"""What the front ends have in common whose clients get one tunnel a connection, and no other answer."""
+"""What is common to front ends whose clients get one tunnel per connection, and no other answer."""
 
 from __future__ import annotations
 

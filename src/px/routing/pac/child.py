@@ -31,7 +31,7 @@ from px.routing.pac.sandbox import MAX_MEMORY_BYTES, Call, Sandbox, ScriptError,
 MAX_STACK_BYTES: Final = 48 * 1024 * 1024
 #: QuickJS measures the stack only now and then, and Python itself needs some of the stack.
 _THREAD_STACK_BYTES: Final = MAX_STACK_BYTES + 16 * 1024 * 1024
-#: Address space of this process besides the memory of the script. Most of it is never used.
+#: Address space of this process in addition to the memory of the script. Most of it is never used.
 _OTHER_MEMORY_BYTES: Final = 512 * 1024 * 1024
 #: A terminal or a service manager sends these to all processes of Px. This process ignores them and ends when
 #: Px closes the socket.

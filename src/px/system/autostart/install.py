@@ -94,7 +94,7 @@ def install(autostart: Autostart, start: Start, *, replaces: bool) -> str:
     except OSError as error:
         raise InstallError(_format_failure(autostart, "cannot be written", error)) from None
     done = "starts at login already" if present == wanted else "will start at login"
-    return f"Px {done}: {wanted}\nIt stands in {autostart.place}\n{now}"
+    return f"Px {done}: {wanted}\nThe entry is in {autostart.place}\n{now}"
 
 
 def uninstall(autostart: Autostart) -> str:

@@ -107,7 +107,7 @@ def _add_upstreams(
         host, _, port = value_of(key).strip().partition(" ")
         builder.add_host(scheme, host, port.strip(), key, default=default)
     if entries.get("ReversedException", "").lower() in {"true", "1"}:
-        builder.skip("ReversedException", "Px knows no list of the only targets that go through a proxy")
+        builder.skip("ReversedException", "Px does not support a list of the only targets that use the proxy")
     else:
         # As in no_proxy, a name includes everything that ends with it.
         builder.add_bypass(split_rules(value_of("NoProxyFor")), "NoProxyFor")
