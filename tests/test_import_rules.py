@@ -26,7 +26,8 @@ CORE = {
 #: Each package below px ("" is px itself), and the packages that its modules may import besides their own.
 MAY_IMPORT: Mapping[str, set[str]] = {
     "": {"cli"},
-    "cli": {"", "app", "checks", "cli.completion", "cli.demo", "cli.env", "config", "io", "logs", "processes"}
+    "cli": {"", "app", "checks", "cli.completion", "cli.demo", "cli.env", "config", "config.imports", "io"}
+    | {"logs", "processes"}
     | {"routing", "routing.pac"}
     | {"system.autostart", "system.login", "system.process", "system.state", "upstream.connections"}
     | {"core", "core.auth", "core.http", "core.rules"},
@@ -65,6 +66,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     | {"system.client_login", "system.login", "system.network_change", "system.process"}
     | {"system.proxy_settings", "system.state"},
     "config": {"core", "core.auth", "core.rules", "system.state"},
+    "config.imports": {"config", "core", "core.auth", "core.rules", "system.proxy_settings"},
     "logs": {"", "core", "core.trace", "system.state"},
     "downstream": {"downstream.activity", "io", "upstream", "upstream.connections"}
     | CORE - {"core.rules", "core.socks"},

@@ -27,6 +27,10 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "cli/invocation": ("cli/test_main.py", "what it loads decides what Px does, or how Px fails"),
     "cli/running_px": ("processes/test_reload.py", "needs a running Px"),
     "cli/start": ("processes/test_program.py", "needs processes"),
+    "config/imports/draft config/imports/upstreams": (
+        "config/imports/test_environment.py",
+        "every format uses them; the proxies of the environment have logins and lists by URL",
+    ),
     "config/actions config/command_line config/files config/login_options config/option config/options "
     "config/process_options config/request_options config/sources config/values": (
         "config/test_settings.py",

@@ -14,6 +14,7 @@ from px.cli.demo import story as story_module
 from px.cli.demo import upstream
 from px.cli.env import files, shells, tools
 from px.config import actions, login_options, process_options, request_options
+from px.config.imports import alpaca, cntlm, cntlm_access, cntlm_hashes, environment, original_px, winfoom
 from px.core.http import own_answer
 from scripts import options_document
 from tests.markdown import ROOT
@@ -29,7 +30,7 @@ from tests.shown_messages import (
 PACKAGE = Path(px.__file__).parent
 
 #: Modules whose texts are not messages: help, docs/options.md, the demo, settings for programs, scripts for
-#: shells, a page.
+#: shells, a page, and the tables of --import, which docs/coming-from-others.md has.
 OTHER_TEXTS = frozenset(
     Path(str(module.__file__))
     for module in (
@@ -42,6 +43,13 @@ OTHER_TEXTS = frozenset(
         process_options,
         options_document,
         own_answer,
+        alpaca,
+        cntlm,
+        cntlm_access,
+        cntlm_hashes,
+        environment,
+        original_px,
+        winfoom,
         files,
         shells,
         tools,

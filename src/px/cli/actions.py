@@ -56,6 +56,12 @@ def _save(invocation: Invocation) -> int:
     return print_answer(f"Saved to {path}")
 
 
+def _import(invocation: Invocation) -> int:
+    from px.cli.import_settings import import_settings  # noqa: PLC0415
+
+    return import_settings(invocation)
+
+
 def _explain(invocation: Invocation) -> int:
     import asyncio  # noqa: PLC0415
 
@@ -111,6 +117,7 @@ _FUNCTIONS: Final[dict[str, Callable[[Invocation], int]]] = {
     "reload": reload,
     "status": show_status,
     "save": _save,
+    "import": _import,
     "install": install_autostart,
     "uninstall": uninstall_autostart,
     "env": _print_env,

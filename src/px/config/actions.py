@@ -19,6 +19,17 @@ ACTIONS: Final = (
         reads="files",
     ),
     Action(
+        "import",
+        "Take over the settings of another program: a cntlm.conf, a px.ini of the original Px, settings of "
+        "winfoom, a script that starts alpaca. Px finds out by itself which of them a file is. --import=env "
+        "takes the variables of the environment (http_proxy, https_proxy, all_proxy, no_proxy). Px writes "
+        "the settings to px.ini as --save does, and says why it cannot take a setting over, and what to do. "
+        "Passwords are not written. Options given with this action come first.",
+        metavar="FILE",
+        needs_value=True,
+        reads="files",
+    ),
+    Action(
         "install",
         "Start Px each time you log in, with the px.ini now in use: by the Run key of the registry on "
         "Windows, a systemd user unit on Linux, a launch agent on macOS. Other options given with this "

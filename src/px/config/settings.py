@@ -249,7 +249,7 @@ def _read_sources(
         warnings.clear()
     settings = make_settings(sources, ini, warnings)
     if action is None or action.starts_px:
-        _check_runnable(settings, warnings)
+        check_runnable(settings, warnings)
         warnings += missing_certificates(environ)
     return Invocation(
         action.name if action else "serve",
@@ -276,7 +276,12 @@ def _warn_of_outweighed(flags: Mapping[str, Given], outside: Mapping[str, Given]
         yield f"{other.key} ({other.place}) comes before px.ini: the saved {flags[name].key} will not count"
 
 
-def _check_runnable(settings: Settings, warnings: list[str]) -> None:
+def check_runnable(settings: Settings, warnings: list[str]) -> None:
+    """Check that Px can serve with these settings; add what the user should know.
+
+    Raises:
+        ConfigError: Two settings cannot be used together.
+    """
     if (settings.password or settings.nthash) and not settings.username:
         warnings.append("Px does not use the password or hash without a user name; give --username, too")
     if (settings.client_username or settings.client_password) and settings.client_auth.is_none:
@@ -315,7 +320,7 @@ def make_settings(
     for source in reversed(sources):
         given.update(source)
     values: dict[str, Any] = {option.name: option.parse(option.default) for option in OPTIONS}
-    values |= {name: _parse_given(one) for name, one in given.items()}
+    values |= {name: parse_given(one) for name, one in given.items()}
     warnings += _warn_of_skipped(given, values)
     values["config"] = config_file
     if not values["allow"] and not values["hostonly"]:
@@ -326,7 +331,12 @@ def make_settings(
     return _settle_kerberos(settings, warnings)
 
 
-def _parse_given(given: Given) -> object:
+def parse_given(given: Given) -> object:
+    """Return the value of an option.
+
+    Raises:
+        ConfigError: The text is not valid.
+    """
     option = given.option
     parse = (option.parse_flag if given.is_flag else None) or option.parse
     try:

@@ -20,7 +20,7 @@ from px.config.values import closest
 from px.core.startup_errors import ConfigError
 
 #: What an error shows instead of a value that may hold a secret.
-_HIDDEN: Final = "***"
+HIDDEN: Final = "***"
 _MAX_SHOWN_CHARS: Final = 100
 
 
@@ -46,7 +46,7 @@ class Given:
     @property
     def written(self) -> str:
         """The option, its value unless it may be secret, and its origin, for an error."""
-        shown = _HIDDEN if self.option.hides(self.text) else one_line(self.option.show(self.text))
+        shown = HIDDEN if self.option.hides(self.text) else one_line(self.option.show(self.text))
         return f"{self.key}={shown}" + (f" ({self.place})" if self.place else "")
 
     @property
@@ -158,7 +158,7 @@ def parse_ini_options(ini: IniText, path: Path, warnings: list[str]) -> dict[str
     for entry in ini:
         place = f"{path}:{entry.lines[0] + 1}"
         option = _INI_OPTIONS.get((entry.section, entry.key))
-        original = _ORIGINAL_KEYS.get((entry.section, entry.key), ())
+        original = ORIGINAL_KEYS.get((entry.section, entry.key), ())
         if entry.value in original:
             continue
         if option is not None and (entry.value or option.is_empty_meant):
@@ -182,7 +182,7 @@ def parse_ini(file: FileText, path: Path) -> IniText:
 
 
 #: Keys of the original Px without effect here -> the values that the original Px writes by itself.
-_ORIGINAL_KEYS: Final = {
+ORIGINAL_KEYS: Final = {
     ("settings", "authretry"): ("0", "0.0"),
     ("settings", "event_loop"): ("auto",),
     ("settings", "log_level"): ("debug", "info"),
@@ -193,7 +193,7 @@ _INI_OPTIONS: Final = {(option.section, option.key): option for option in OPTION
 
 def is_of_original(key: str) -> bool:
     """Return whether the original Px has an option of this name, which does nothing here."""
-    return key in {known for _, known in _ORIGINAL_KEYS}
+    return key in {known for _, known in ORIGINAL_KEYS}
 
 
 def _guess_key(section: str, key: str) -> str:

@@ -1,4 +1,4 @@
-"""``px --save``: writes settings to a px.ini."""
+"""``px --save`` and ``--import``: writes settings to a px.ini."""
 
 from __future__ import annotations
 
@@ -20,12 +20,18 @@ from px.system.state.whole_file import write_whole
 def save_settings(path: Path, given: Mapping[str, Given], settings: Settings) -> list[str]:
     """Write the options of the command line, and defaults for missing keys, to a px.ini; return warnings.
 
-    All other text of the file stays as it is. Values of the environment are not saved: the next start finds
-    them there again, and they may be secrets.
+    Values of the environment are not saved: the next start finds them there again, and they may be secrets.
+    See `write_options`.
+    """
+    return write_options(path, {name: one for name, one in given.items() if one.is_flag}, settings)
+
+
+def write_options(path: Path, given: Mapping[str, Given], settings: Settings) -> list[str]:
+    """Write options, and defaults for missing keys, to a px.ini; all its other text stays; return warnings.
 
     Args:
         path: The file; Px creates the file and its directory if they are missing.
-        given: The given options, of the command line and perhaps of other sources.
+        given: The options to write.
         settings: The settings that result from the options and the file.
 
     Returns:
@@ -34,22 +40,21 @@ def save_settings(path: Path, given: Mapping[str, Given], settings: Settings) ->
     Raises:
         ConfigError: The file cannot be read or written, or cannot hold a value.
     """
-    flags = {name: one for name, one in given.items() if one.is_flag}
     ini = parse_ini(read_file_text(path, []), path) if path.exists() else IniText("", newline=os.linesep)
     for option in OPTIONS:
-        if option.section and option.is_flag:
-            _set_option(ini, option, flags, settings)
-    warnings = list(_check_saved(ini, path, flags, settings))
+        if option.section and (option.is_flag or option.name in given):
+            _set_option(ini, option, given, settings)
+    warnings = list(_check_saved(ini, path, given, settings))
     _write(path, str(ini))
     return warnings
 
 
-def _set_option(ini: IniText, option: Option, flags: Mapping[str, Given], settings: Settings) -> None:
+def _set_option(ini: IniText, option: Option, given: Mapping[str, Given], settings: Settings) -> None:
     section, key = option.section, option.key
-    if _is_outvoted(option, flags):
+    if _is_outvoted(option, given):
         ini.set(section, key, str(getattr(settings, option.name)))
-    elif option.name in flags:
-        text = flags[option.name].text.strip()
+    elif option.name in given:
+        text = given[option.name].text.strip()
         read = option.parse(text)
         # Save the parsed text: a relative path of a PAC script would mean another file in another directory.
         ini.set(section, key, read if isinstance(read, str) else text)
@@ -57,12 +62,12 @@ def _set_option(ini: IniText, option: Option, flags: Mapping[str, Given], settin
         ini.set(section, key, option.default)
 
 
-def _is_outvoted(option: Option, flags: Mapping[str, Given]) -> bool:
+def _is_outvoted(option: Option, given: Mapping[str, Given]) -> bool:
     """Whether a flag that has no key in px.ini changes this option, as --debug changes --log."""
-    return any(one.option.saved_as == option.name for one in flags.values())
+    return any(one.option.saved_as == option.name for one in given.values())
 
 
-def _check_saved(ini: IniText, path: Path, flags: Mapping[str, Given], settings: Settings) -> Iterator[str]:
+def _check_saved(ini: IniText, path: Path, given: Mapping[str, Given], settings: Settings) -> Iterator[str]:
     """Parse the new text again; yield a warning for each option that it does not hold.
 
     Raises:
@@ -70,9 +75,9 @@ def _check_saved(ini: IniText, path: Path, flags: Mapping[str, Given], settings:
     """
     saved = parse_ini_options(IniText(str(ini)), path, [])
     loaded = make_settings([{}, saved], path, [])
-    for one in flags.values():
+    for one in given.values():
         option = one.option
-        if option.section and not _is_outvoted(option, flags):
+        if option.section and not _is_outvoted(option, given):
             text = saved[option.name].text if option.name in saved else option.default
             if option.parse(text) != option.parse(one.text):
                 raise ConfigError(

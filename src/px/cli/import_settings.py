@@ -1,0 +1,38 @@
+"""``px --import``: takes over the settings of another program and says what became of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from px.cli.invocation import settings_of
+from px.cli.terminal import EXIT_OK, announce, print_message, print_warnings
+
+if TYPE_CHECKING:
+    from px.config.imports.importer import Import
+    from px.config.settings import Invocation
+
+
+def import_settings(invocation: Invocation) -> int:
+    """Import what the action names; return the exit code."""
+    from px.config.imports import importer  # noqa: PLC0415
+
+    place, settings = invocation.action_value, settings_of(invocation)
+    found = importer.import_settings(place, os.environ, Path.cwd(), invocation, settings)
+    announce("\n".join([f"{found.source}: taken for {found.kind}", *(f"  {line}" for line in found.shown)]))
+    for note in found.notes:
+        print_message(note)
+    print_warnings(found.warnings)
+    announce("\n".join([f"Saved to {invocation.config_file}", *_next_steps(invocation, found)]))
+    return EXIT_OK
+
+
+def _next_steps(invocation: Invocation, found: Import) -> Iterator[str]:
+    """Yield the commands that make the imported settings work."""
+    config = f" --config={invocation.config_file}" if "config" in invocation.given else ""
+    for user in found.password_users:
+        option = f' --username="{user}"' if user else ""
+        yield f"Next: px --password{option}{config}"
+    yield f"Then: px --test{config}" if found.password_users else f"Next: px --test{config}"

@@ -1,0 +1,1 @@
+"""``px --import``: the settings of other programs, as settings of Px."""
