@@ -18,6 +18,7 @@ import pytest
 
 from px.core.startup_errors import ConfigError
 from px.processes import program
+from px.processes.notices import Notices
 from px.system.state.instance import Launch
 from tests.free_ports import free_port
 from tests.loopback import loopback_places
@@ -301,7 +302,7 @@ async def test_the_last_of_many_reloads_uses_the_newest_configuration(
         supervised,  # type: ignore[arg-type]
         lambda: SimpleNamespace(settings=newest[-1], warnings=()),  # type: ignore[arg-type, return-value]
         print,
-        print,
+        Notices(print, print),
         launch=Launch(),
     )
     reloads = [asyncio.create_task(px._obey({"do": "reload"}))]
@@ -328,7 +329,7 @@ async def test_a_reload_reports_any_failure(failure: Exception, told: str, exit_
     def fail() -> Any:
         raise failure
 
-    px: Any = program.Program(Supervised(), fail, print, print, launch=Launch())  # type: ignore[arg-type]
+    px: Any = program.Program(Supervised(), fail, print, Notices(print, print), launch=Launch())  # type: ignore[arg-type]
     answer = await px._obey({"do": "reload"})
     assert (answer["error"], answer["exit_code"]) == (told, exit_code)
     assert "does not know" in (await px._obey({"do": "dance"}))["error"]

@@ -14,6 +14,7 @@ from px.config.settings import Settings, default_settings
 from px.core.startup_errors import StartupError
 from px.processes import handover
 from px.processes.listen_sockets import ListenSockets
+from px.processes.notices import Notices
 from px.processes.supervisor import Supervisor
 from px.system.state.shared_right import SharedRight
 from tests.free_ports import free_port
@@ -30,7 +31,9 @@ def make_supervisor(tmp_path: Path) -> Iterator[Start]:
     settings = default_settings(port=free_port(), workers=2)
     listen_sockets = ListenSockets.take(settings, tmp_path)
     with SharedRight.create() as right:
-        yield lambda add_secrets: Supervisor(settings, listen_sockets, tmp_path, add_secrets, right)
+        yield lambda add_secrets: Supervisor(
+            settings, listen_sockets, tmp_path, add_secrets, right, Notices(print, print)
+        )
     listen_sockets.shut()
     listen_sockets.instance.release()
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -214,6 +214,14 @@ class Px:
 
     async def _make_channel_bindings(self, certificate: bytes) -> bytes | None:
         return await self._login_threads.run(tls_server_end_point, certificate)
+
+    def follow_proxy(self, on_found: Callable[[str], object]) -> None:
+        """Have a function called with a text about each proxy that is discovered.
+
+        Call this before `serve`.
+        """
+        if self._discovery is not None:
+            self._discovery.on_found = on_found
 
     async def serve(self) -> None:
         """Serve clients until cancelled."""

@@ -51,6 +51,10 @@ class PxError(Exception):
     is_body_read = False
     #: Whether the failure is an ordinary event that needs no warning.
     is_routine = False
+    #: The next hop that failed: ``direct`` or an upstream; empty if no hop did.
+    hop = ""
+    #: The host that the client wants, if the request has got that far.
+    target = ""
     #: The text for the log instead of the cause, if the log may say more than the client may know.
     detail = ""
     #: The reason phrase after "Px: ". npm, pip, apt and wget show nothing else of an answer, so it names the

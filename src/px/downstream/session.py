@@ -202,7 +202,7 @@ class Session:
             client.trace_log.fail(error)
             may_go_on = await front_end.send_error(error)
             return may_go_on or await self._linger()
-        client.trace.break_off("cut", error.cause)
+        client.trace.break_off("cut", error.cause if may_retry else error)
         if front_end.is_answering:
             await front_end.break_off()
         return False  # without a byte of an answer the client may send its request again (RFC 9112 9.3.1)
@@ -245,6 +245,9 @@ class Session:
                 return False
             client.bound.receive_answer(request, answer)
             may_go_on = await front_end.pass_answer(request, answer)
+        except PxError as error:
+            error.hop, error.target = answer.connection.hop.route, head.authority.host
+            raise
         finally:
             if self.tunnel is None:
                 await self._release_connection(answer)

@@ -22,6 +22,7 @@ from px.core.startup_errors import ConfigError
 from px.core.trace.access_format import FORMATS
 from px.core.trace.access_record import AccessRecord
 from px.logs.log import KEPT_LOGS, MAX_LOG_BYTES
+from px.logs.rotation import make_room
 from px.system.state.file_lock import FileLock
 from px.system.state.private_files import open_private
 
@@ -67,7 +68,7 @@ class AccessLogFile:
     def append(self, lines: bytes) -> None:
         """Write lines. See `Sink.append`."""
         with self._locked():
-            self._make_room(len(lines))
+            make_room(self._path, len(lines), max_bytes=MAX_LOG_BYTES, kept=KEPT_LOGS)
             with open(self._path, "ab", opener=open_private) as stream:
                 status = os.fstat(stream.fileno())
                 is_new = stat.S_ISREG(status.st_mode) and status.st_size == 0
@@ -85,20 +86,6 @@ class AccessLogFile:
             yield
         finally:
             self._lock.release()
-
-    def _make_room(self, count: int) -> None:
-        """If the file is full, rename it and the older files."""
-        with contextlib.suppress(OSError):  # no such file, or on Windows a program reads it: try next time
-            status = self._path.stat()
-            if not stat.S_ISREG(status.st_mode) or status.st_size + count <= MAX_LOG_BYTES:
-                return
-            self._path.replace(self._aside(0))
-            for number in reversed(range(KEPT_LOGS)):
-                with contextlib.suppress(FileNotFoundError):
-                    self._aside(number).replace(self._aside(number + 1))
-
-    def _aside(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}")
 
     def __repr__(self) -> str:
         return f"<AccessLogFile {self._path}>"

@@ -7,6 +7,8 @@ worker: ``ready``                    it serves
 worker: ``failed``                   it cannot serve; ``message`` and ``exit_code`` say why
 worker: ``report``                   its ``report``: an answer, or its last words
 worker: ``question``                 it wants the state of all workers
+worker: ``problem``                  a `px.core.problems.Problem` to tell the user, for `px.processes.notices`
+worker: ``proxy``                    the ``text`` about the proxy that was found, likewise
 supervisor: ``report``               send a report
 supervisor: ``drain``                end within ``seconds``
 supervisor: ``receive_status``       the ``status`` of all workers: an answer

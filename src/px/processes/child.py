@@ -7,15 +7,19 @@ import contextlib
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from functools import partial
 
+from px.core.problems import ProblemReport
 from px.core.startup_errors import StartupError
 from px.io.listening_socket import DRAIN_SECONDS
 from px.logs.log import open_log, working_directory
+from px.logs.problem_log import ProblemLog
 from px.processes.channel import STATUS_SECONDS, Channel, Questions
 from px.processes.handover import receive_order
 from px.processes.local_worker import LocalWorker
-from px.processes.worker import AskStatus, WorkOrder
+from px.processes.notices import format_problem_notice
+from px.processes.worker import WorkOrder
 from px.system.state.shared_right import SharedRight
 
 #: A terminal sends these signals to all processes of Px, but only the supervisor acts on them.
@@ -42,28 +46,43 @@ async def _work(
     order: WorkOrder, supervisor: socket.socket, listening: list[socket.socket], shared_right: SharedRight
 ) -> int:
     channel = await Channel.open(supervisor)
-    try:
-        with contextlib.ExitStack() as given:
-            for sock in listening:
-                given.enter_context(sock)
-            questions = Questions(channel, {"is": "question"})
-            worker = await _start(order, listening, shared_right, partial(questions.ask, STATUS_SECONDS))
-    except StartupError as error:
-        channel.post({"is": "failed", "message": str(error), "exit_code": error.exit_code})
-        await channel.close()
-        return error.exit_code
-    channel.post({"is": "ready"})
-    obeying = asyncio.create_task(_obey(channel, worker, questions))
-    await worker.wait_ended()
-    channel.post({"is": "report", "report": await worker.report()})
-    obeying.cancel()
-    await channel.close()
+    questions = Questions(channel, {"is": "question"})
+    ask_status = partial(questions.ask, STATUS_SECONDS)
+    worker = LocalWorker(order, listening, shared_right, ask_status, channel.post)
+    with contextlib.ExitStack() as opened:
+        try:
+            with contextlib.ExitStack() as given:
+                for sock in listening:
+                    given.enter_context(sock)
+                _open_log(order)
+                problems = opened.enter_context(ProblemLog(_make_teller(channel)))
+                await _start(worker)
+        except StartupError as error:
+            channel.post({"is": "failed", "message": str(error), "exit_code": error.exit_code})
+            await channel.close()
+            return error.exit_code
+        await _serve(channel, worker, questions, problems)
     return 0
 
 
-async def _start(
-    order: WorkOrder, listening: list[socket.socket], shared_right: SharedRight, ask_status: AskStatus
-) -> LocalWorker:
+def _make_teller(channel: Channel) -> Callable[[ProblemReport], object]:
+    """Return a function that tells the supervisor of a problem, from any thread."""
+    loop = asyncio.get_running_loop()
+    return lambda problem: loop.call_soon_threadsafe(channel.post, format_problem_notice(problem))
+
+
+async def _serve(channel: Channel, worker: LocalWorker, questions: Questions, problems: ProblemLog) -> None:
+    """Serve until the supervisor wants the worker to end."""
+    channel.post({"is": "ready"})
+    post_report = partial(_post_report, channel, worker, problems)
+    obeying = asyncio.create_task(_obey(channel, worker, questions, post_report))
+    await worker.wait_ended()
+    await post_report()
+    obeying.cancel()
+    await channel.close()
+
+
+def _open_log(order: WorkOrder) -> None:
     settings = order.settings
     open_log(
         settings.log,
@@ -72,18 +91,28 @@ async def _start(
         port=settings.port,
         process=f"worker{order.number}",
     )
-    worker = LocalWorker(order, listening, shared_right, ask_status)
+
+
+async def _start(worker: LocalWorker) -> None:
     await worker.start()
     if sys.platform != "win32":  # a service manager sends it to all processes
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain, DRAIN_SECONDS)
-    return worker
 
 
-async def _obey(channel: Channel, worker: LocalWorker, questions: Questions) -> None:
+async def _post_report(channel: Channel, worker: LocalWorker, problems: ProblemLog) -> None:
+    channel.post({"is": "report", "report": {**await worker.report(), "problems": problems.report()}})
+
+
+async def _obey(
+    channel: Channel,
+    worker: LocalWorker,
+    questions: Questions,
+    post_report: Callable[[], Awaitable[None]],
+) -> None:
     while (message := await channel.receive()) is not None:
         match message["do"]:
             case "report":
-                channel.post({"is": "report", "report": await worker.report()})
+                await post_report()
             case "receive_status":
                 questions.receive(message["status"])
             case "drain":

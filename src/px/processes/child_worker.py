@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from px.processes.channel import REPORT_SECONDS, Channel, Questions
 from px.processes.handover import hand_over, spawn_process
-from px.processes.worker import AskStatus, Report, WorkerFailedError, WorkOrder
+from px.processes.notices import KINDS
+from px.processes.worker import AskStatus, OnNotice, Report, WorkerFailedError, WorkOrder
 from px.system.state.shared_right import SharedRight
 
 #: A start takes a sixth of a second, but much longer on an overloaded computer.
@@ -28,6 +29,7 @@ class ChildWorker:
         sockets: Listening sockets; they stay open in this process.
         shared_right: The right that all workers share; it stays open in this process.
         ask_status: Called when the worker asks for the state of all workers.
+        on_notice: Called with what the worker has to tell the user.
     """
 
     def __init__(
@@ -36,9 +38,11 @@ class ChildWorker:
         sockets: Sequence[socket.socket],
         shared_right: SharedRight,
         ask_status: AskStatus,
+        on_notice: OnNotice,
     ) -> None:
         self.number = order.number
         self._ask_status = ask_status
+        self._on_notice = on_notice
         self._order = order
         self._sockets = (*shared_right.sockets, *sockets)
         self._process: Process | None = None
@@ -89,7 +93,8 @@ class ChildWorker:
     async def _wait_ready(self, process: Process, channel: Channel) -> None:
         try:
             async with asyncio.timeout(START_SECONDS):
-                message = await channel.receive()
+                while (message := await channel.receive()) is not None and message["is"] in KINDS:
+                    self._on_notice(message)
         except TimeoutError:
             raise WorkerFailedError(f"worker {self.number} did not start in {START_SECONDS:g} s") from None
         if message is None:
@@ -107,6 +112,8 @@ class ChildWorker:
                 answering = asyncio.create_task(self._answer(channel))
                 self._answering.add(answering)
                 answering.add_done_callback(self._answering.discard)
+            elif message["is"] in KINDS:
+                self._on_notice(message)
             else:
                 self._last_report = message["report"]
                 self._reports.receive(self._last_report)

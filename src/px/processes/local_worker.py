@@ -10,7 +10,8 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from px.processes.worker import AskStatus, Report, WorkOrder
+from px.processes.notices import format_proxy_notice
+from px.processes.worker import AskStatus, OnNotice, Report, WorkOrder
 
 if TYPE_CHECKING:
     from px.app.px import Px
@@ -30,6 +31,7 @@ class LocalWorker:
         sockets: Listening sockets; the worker uses duplicates and leaves these open.
         shared_right: The right that all workers share; it stays open.
         ask_status: Returns the state of all workers, for pages that Px itself serves.
+        on_notice: Called with what the worker has to tell the user.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class LocalWorker:
         sockets: Sequence[socket.socket],
         shared_right: SharedRight,
         ask_status: AskStatus,
+        on_notice: OnNotice,
     ) -> None:
         self.ask_status = ask_status
+        self._on_notice = on_notice
         self.number = order.number
         self.pid = os.getpid()
         self._order = order
@@ -64,6 +68,7 @@ class LocalWorker:
             shared_right = self._shared_right
             self._px = Px(order.settings, sockets, order.state, order.installation, access_sink, shared_right)
             opened.pop_all()
+        self._px.follow_proxy(lambda text: self._on_notice(format_proxy_notice(text)))
         self._serving = asyncio.create_task(self._px.serve())
         if gc.get_freeze_count():  # collect what an earlier worker, before a reload, has left behind
             gc.unfreeze()

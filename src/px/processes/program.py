@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from px import __version__
@@ -19,8 +20,10 @@ from px.config.stored_passwords import LOAD_SECONDS, StoredPasswords
 from px.core.startup_errors import StartupError
 from px.io.listening_socket import DRAIN_SECONDS
 from px.io.thread_lane import ThreadLane
+from px.logs.warning_log import WarningLog
 from px.processes.control import Control
 from px.processes.listen_sockets import ListenSockets
+from px.processes.notices import Notices
 from px.processes.supervisor import Supervisor
 from px.system.login.keyring import Keyring
 from px.system.process.open_files import raise_limit
@@ -75,21 +78,34 @@ async def _serve(
 ) -> None:
     raise_limit()  # before there are workers: they inherit it
     state = state_directory()
+    log_path = None if settings.log or settings.verbose else state / f"warnings-{settings.port}.log"
+    with Notices(warn, announce, WarningLog(log_path) if log_path else None) as notices:
+        await _serve_from(state, settings, load, announce, notices, launch)
+
+
+async def _serve_from(
+    state: Path,
+    settings: Settings,
+    load: Callable[[], Invocation],
+    announce: Tell,
+    notices: Notices,
+    launch: Launch,
+) -> None:
     if writer := find_directory_writer(state):
-        warn(f"other users can remove what Px remembers of refused logins: {writer}")
+        notices.warn(f"other users can remove what Px remembers of refused logins: {writer}")
     listen_sockets = ListenSockets.take(settings, state)
     for warning in listen_sockets.warnings:
-        warn(f"warning: {warning}")
-    passwords = StoredPasswords(Keyring(LOAD_SECONDS), warn)  # limit their time themselves
+        notices.warn(f"warning: {warning}")
+    passwords = StoredPasswords(Keyring(LOAD_SECONDS), notices.warn)  # limit their time themselves
     threads = ThreadLane("px-secrets", 1, timeout_seconds=float("inf"))
 
     async def add_secrets(settings: Settings) -> Settings:
         return await threads.run(passwords.add_to, settings)
 
     with SharedRight.create() as shared_right:
-        supervisor = Supervisor(settings, listen_sockets, state, add_secrets, shared_right)
+        supervisor = Supervisor(settings, listen_sockets, state, add_secrets, shared_right, notices)
         try:
-            await Program(supervisor, load, announce, warn, launch).serve()
+            await Program(supervisor, load, announce, notices, launch).serve()
         finally:
             supervisor.listen_sockets.shut()
             supervisor.listen_sockets.instance.withdraw()
@@ -102,7 +118,7 @@ class Program:
         supervisor: The supervisor of the workers, not yet started.
         load: Reads the configuration again.
         announce: Shows that Px listens, and later that it ends.
-        warn: Shows a warning.
+        notices: What else Px tells the user.
         launch: How Px was started.
     """
 
@@ -111,13 +127,13 @@ class Program:
         supervisor: Supervisor,
         load: Callable[[], Invocation],
         announce: Tell,
-        warn: Tell,
+        notices: Notices,
         launch: Launch,
     ) -> None:
         self._supervisor = supervisor
         self._load = load
         self._announce = announce
-        self._warn = warn
+        self._notices = notices
         self._launch = launch
         self._token = secrets.token_urlsafe(32)
         self._control = Control(self._token, self._obey, may_command)
@@ -164,6 +180,7 @@ class Program:
                 raise
         if not self._ending.is_set():
             self._announce(self._describe_listening())
+            self._notices.begin_announcing()
         await self._supervisor.wait_ended()
 
     def _describe_listening(self) -> str:
@@ -233,7 +250,7 @@ class Program:
         try:
             listen_sockets.instance.publish(record)
         except OSError as error:
-            self._warn(f"warning: px --quit, --reload and --status will not find this Px: {error}")
+            self._notices.warn(f"warning: px --quit, --reload and --status will not find this Px: {error}")
 
     async def _obey(self, request: Mapping[str, object]) -> Mapping[str, object]:
         """Carry out a command and return its answer; if it fails, the answer is the cause, for its sender."""
@@ -305,6 +322,7 @@ class Program:
                 for port, target in settings.tunnel
             ],
             "noproxy": str(settings.noproxy),
+            "warnings_log": self._notices.log_path,
             "clients_log_in": not settings.client_auth.is_none,
             **await self._supervisor.report(),
         }

@@ -9,6 +9,7 @@ from heapq import nlargest
 from operator import itemgetter
 from typing import Any, Final
 
+from px.core.problems import ProblemReport, merge_problems
 from px.core.startup_errors import NotRunningError
 from px.processes.traffic_sum import Traffic, sum_traffic
 from px.system.process.line_width import break_line
@@ -26,6 +27,8 @@ _OF_WORKERS: Final = ("number", "pid", "is_draining", "open_connections", "open_
 _MARGIN: Final = 12
 #: The column where the text of a line begins.
 _TEXT_COLUMN: Final = 2 + _MARGIN
+#: Text shows this many problems.
+_SHOWN_PROBLEMS: Final = 5
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -44,7 +47,10 @@ def sum_counters(all_counters: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def merge_reports(
-    reports: Sequence[Report], past_counters: Mapping[str, int], past_traffic: Traffic = _NO_TRAFFIC
+    reports: Sequence[Report],
+    past_counters: Mapping[str, int],
+    past_traffic: Traffic = _NO_TRAFFIC,
+    past_problems: Sequence[ProblemReport] = (),
 ) -> dict[str, Any]:
     """Return the reports of all workers as one.
 
@@ -52,6 +58,7 @@ def merge_reports(
         reports: One for each worker, with its ``number`` and ``pid``, and whether it ``is_draining``.
         past_counters: The sums for the workers that have ended.
         past_traffic: The traffic of the workers that have ended.
+        past_problems: The problems of the workers that have ended, and of the supervisor.
     """
     workers = [{name: report.get(name, 0) for name in _OF_WORKERS} for report in reports]
     lasting = [report for report in reports if not report["is_draining"]]
@@ -65,6 +72,7 @@ def merge_reports(
         "active": _merge_active(reports),
         "active_total": sum(report.get("active_total", 0) for report in reports),
         "traffic": sum_traffic([past_traffic, *(report.get("traffic", {}) for report in reports)]),
+        "problems": merge_problems([past_problems, *(report.get("problems", ()) for report in reports)]),
     }
 
 
@@ -115,6 +123,8 @@ def format_status(status: Report) -> str:
         _line("so far", _describe_counts(counts, "connections", "requests", "tunnels", "errors")),
         _line("logins", f"{counts['logins_accepted']} accepted, {counts['logins_refused']} refused"),
         _line("bytes", f"{counts['received_bytes']} from clients, {counts['sent_bytes']} to clients"),
+        *([_line("warnings", f"are kept in {status['warnings_log']}")] if status.get("warnings_log") else []),
+        *_problem_lines(status),
     ]
     return "\n".join(lines)
 
@@ -154,6 +164,21 @@ def _upstream_lines(upstream: Report) -> Iterable[str]:
         yield _line("", upstream["ticket"])
     if upstream["blocked"]:
         yield _line("", upstream["blocked"])
+
+
+def _problem_lines(status: Report) -> Iterable[str]:
+    """Yield the last few problems, the newest first: the end of a text is what a terminal shows."""
+    problems = status.get("problems", ())  # a Px of an older version does not report them
+    if not problems:
+        return
+    now = status["started"] + status["uptime_seconds"]
+    more = f"; the last {_SHOWN_PROBLEMS}, all in --json" if len(problems) > _SHOWN_PROBLEMS else ""
+    yield _line("problems", f"{_count(len(problems), 'kinds')} since the start{more}")
+    for problem in problems[:_SHOWN_PROBLEMS]:
+        ago = f"{_format_duration(now - problem['last'])} ago"
+        times = ago if problem["count"] == 1 else f"{problem['count']} times, last {ago}"
+        hop = "" if not problem["hop"] or problem["hop"] in problem["cause"] else f" ({problem['hop']})"
+        yield _line("", f"{times}: {problem['cause']}{hop} {problem['hint']}".rstrip())
 
 
 def _format_duration(seconds: float) -> str:

@@ -15,10 +15,12 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from px.core.problems import ProblemReport, merge_problems
 from px.core.startup_errors import StartupError
 from px.processes.child_worker import ChildWorker
 from px.processes.listen_sockets import ListenSockets
 from px.processes.local_worker import LocalWorker
+from px.processes.notices import Notices
 from px.processes.status import merge_reports, sum_counters
 from px.processes.traffic_sum import sum_traffic
 from px.processes.worker import Report, Worker, WorkOrder
@@ -40,6 +42,7 @@ class Supervisor:
         add_secrets: Adds the passwords in the user's keyring to settings.
         shared_right: The right of all workers together to send a login where the lock-out record cannot be
             kept.
+        notices: What Px tells the user, and the problems of this process.
     """
 
     def __init__(
@@ -49,12 +52,14 @@ class Supervisor:
         state: Path,
         add_secrets: Callable[[Settings], Awaitable[Settings]],
         shared_right: SharedRight,
+        notices: Notices,
     ) -> None:
         self.settings = settings
         self._add_secrets = add_secrets
         self.listen_sockets = listen_sockets
         self._state = state
         self._shared_right = shared_right
+        self._notices = notices
         self._installation = load_installation(state)
         self._numbers = count(1)
         self._pools: list[WorkerPool] = []
@@ -64,6 +69,7 @@ class Supervisor:
         self._changing = asyncio.Lock()
         self._past_counters: dict[str, int] = {}
         self._past_traffic: dict[str, Any] = {}
+        self._past_problems: Sequence[ProblemReport] = ()
 
     async def start(self) -> None:
         """Return when the first worker serves.
@@ -118,12 +124,13 @@ class Supervisor:
     def _spawn(self, settings: Settings, sockets: Sequence[socket.socket]) -> Worker:
         order = WorkOrder(next(self._numbers), settings, self._state, self._installation)
         make_worker = LocalWorker if settings.workers == 1 else ChildWorker
-        return make_worker(order, sockets, self._shared_right, self.report)
+        return make_worker(order, sockets, self._shared_right, self.report, self._notices.receive)
 
     def _keep_past(self, report: Report) -> None:
-        """Keep the counters and the traffic of a worker that has ended."""
+        """Keep the counters, the traffic and the problems of a worker that has ended."""
         self._past_counters = sum_counters([self._past_counters, report.get("counters", {})])
         self._past_traffic = sum_traffic([self._past_traffic, report.get("traffic", {})])
+        self._past_problems = merge_problems([self._past_problems, report.get("problems", ())])
 
     async def _watch_pool(self, pool: WorkerPool) -> None:
         """Forget a pool once its workers have ended; keep the fault of a worker for `wait_ended`."""
@@ -161,7 +168,8 @@ class Supervisor:
         """
         asking = (_ask(pool, worker) for pool in self._pools for worker in pool.workers)
         reports = await asyncio.gather(*asking)
-        return merge_reports(reports, self._past_counters, self._past_traffic)
+        problems = merge_problems([self._past_problems, self._notices.problems])
+        return merge_reports(reports, self._past_counters, self._past_traffic, problems)
 
     def __repr__(self) -> str:
         return f"<Supervisor {self._pools}>"

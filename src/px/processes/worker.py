@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: `px.processes.status` merges them.
 Report = dict[str, Any]
 
+#: Receives what a worker has to tell the user; see `px.processes.notices`.
+OnNotice = Callable[[Report], object]
+
 #: Returns the state of all workers; None when the supervisor does not answer in time.
 AskStatus = Callable[[], Awaitable[Report | None]]
 

@@ -11,6 +11,8 @@ from px.core.rules.proxy_settings import ProxySettings
 from px.routing.pac.engine import PacAnswer
 from px.routing.pac.source import LoadedPac
 
+_DIRECTLY = "directly"
+
 
 class Script(Protocol):
     """A PAC script that can answer requests; `px.routing.pac.engine.PacScript` is one."""
@@ -42,6 +44,7 @@ class DiscoveredProxy:
         loaded: The script as it was loaded.
         settings: The settings of the system or the environment. Without a script, their `upstreams` are used.
         trouble: What could not be read or loaded, and why; empty if nothing failed.
+        remedy: What to do about the trouble: a sentence, or empty.
         is_from_other_network: Whether the script was loaded in another network, and could not be loaded in
             this one.
     """
@@ -51,6 +54,7 @@ class DiscoveredProxy:
     loaded: LoadedPac | None = None
     settings: ProxySettings | None = None
     trouble: str = ""
+    remedy: str = ""
     is_from_other_network: bool = False
 
     @property
@@ -69,11 +73,23 @@ class DiscoveredProxy:
             text += ", which was loaded in another network, and then directly"
         return f"{text} ({self.trouble})" if self.trouble else text
 
+    def describe(self) -> str:
+        """Return what names which proxy, to follow the word "upstream"."""
+        if not self.source:
+            return "none: no proxy is set anywhere"
+        route = self._describe_route()
+        return f"from {self.source}: {'none, requests go directly' if route == _DIRECTLY else route}"
+
+    def describe_meanwhile(self) -> str:
+        """Return a sentence about what requests do while there is trouble."""
+        route = self._describe_route()
+        return f"Meanwhile requests go {'directly' if route == _DIRECTLY else f'by {route}'}."
+
     def _describe_route(self) -> str:
         if self.loaded is not None:
             return f"PAC script {shorten_location(self.loaded.location)}"
         upstreams = self.settings.upstreams.values() if self.settings is not None else ()
-        return ", ".join(dict.fromkeys(str(each) for some in upstreams for each in some)) or "directly"
+        return ", ".join(dict.fromkeys(str(each) for some in upstreams for each in some)) or _DIRECTLY
 
 
 def url_for_script(request: RequestHead) -> str:

@@ -68,6 +68,8 @@ class Discovery:
         #: Ends the wait of requests after a network change.
         self._wait_timer: asyncio.TimerHandle | None = None
         self.discovered = _NONE
+        #: Called with a text about each proxy that is found.
+        self.on_found: Callable[[str], object] = _LOGGER.debug
 
     @property
     def has_no_route(self) -> bool:
@@ -134,12 +136,22 @@ class Discovery:
 
     def _settle(self, discovered: DiscoveredProxy) -> None:
         if str(discovered) != str(self.discovered) or not self._is_settled.is_set():
-            _LOGGER.log(logging.WARNING if discovered.trouble else logging.INFO, "the route: %s", discovered)
+            _LOGGER.info("the route: %s", discovered)
+        self._tell_of(discovered)
         before, self.discovered = self.discovered.script, discovered
         if before is not None and before is not discovered.script:
             before.close()
         self._may_be_direct = self._may_be_direct or bool(discovered.source)
         self._end_wait()
+
+    def _tell_of(self, discovered: DiscoveredProxy) -> None:
+        if discovered.trouble:
+            hint = f"{discovered.remedy} {discovered.describe_meanwhile()}".lstrip()
+            _LOGGER.warning("%s.", discovered.trouble.rstrip("."), extra={"hint": hint})
+        elif not (discovered.source or self._may_be_direct):
+            _LOGGER.warning("No proxy is set anywhere.", extra={"hint": _HINT})
+        else:
+            self.on_found(discovered.describe())
 
     def _end_wait(self) -> None:
         if self._wait_timer is not None:

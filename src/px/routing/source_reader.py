@@ -11,6 +11,9 @@ from px.core.rules.proxy_settings import ProxySettings
 from px.routing.discovered_proxy import DiscoveredProxy, Script
 from px.routing.pac.source import LoadedPac
 
+_GONE = "the network no longer names a PAC script"
+_SILENT = "Px tries again; to do without it, name the upstream with --proxy=HOST:PORT."
+
 
 class SourceReader:
     """Returns the proxy that is named now; the last result helps where a place cannot be read.
@@ -54,17 +57,19 @@ class SourceReader:
         try:
             settings = None if self._pac else await self._load_settings()
         except TimeoutError as error:
-            return replace(previous, trouble=_explain("the system did not report its proxy settings", error))
+            trouble = _explain("the system did not report its proxy settings", error)
+            return replace(previous, trouble=trouble, remedy=_SILENT)
         if not self._pac and not settings:
             return DiscoveredProxy()
         here = DiscoveredProxy(source=settings.source if settings else "--pac", settings=settings)
-        troubles: list[str] = []
+        troubles: list[PacError] = []
         async for location in self._locations(settings, troubles):
             try:
                 return await self._follow(here, location)
             except PacError as error:
-                troubles.append(str(error))
-        here = replace(here, trouble="; ".join(troubles))
+                troubles.append(error)
+        remedies = dict.fromkeys(error.hint for error in troubles)
+        here = replace(here, trouble="; ".join(map(str, troubles)), remedy=" ".join(remedies))
         return self._ask_environment(_fall_back(here, previous, is_network_new=is_network_new))
 
     def _ask_environment(self, here: DiscoveredProxy) -> DiscoveredProxy:
@@ -75,7 +80,9 @@ class SourceReader:
             return here
         return DiscoveredProxy(source=self._environment.source, settings=self._environment)
 
-    async def _locations(self, settings: ProxySettings | None, troubles: list[str]) -> AsyncIterator[str]:
+    async def _locations(
+        self, settings: ProxySettings | None, troubles: list[PacError]
+    ) -> AsyncIterator[str]:
         """Yield the locations to try for a PAC script, in order; append what failed to `troubles`."""
         if settings is None:
             yield self._pac
@@ -84,7 +91,8 @@ class SourceReader:
             try:
                 detected = await self._detect_pac()
             except TimeoutError as error:
-                troubles.append(_explain("the network did not say whether it has a PAC script", error))
+                trouble = _explain("the network did not say whether it has a PAC script", error)
+                troubles.append(PacError(trouble, _SILENT))
             else:
                 if detected:
                     yield detected
@@ -113,6 +121,8 @@ def _fall_back(here: DiscoveredProxy, previous: DiscoveredProxy, *, is_network_n
     if not is_wanted or previous.script is None or previous.source != here.source:
         return here
     if not is_network_new:
-        return replace(previous, trouble=here.trouble or "the network no longer names a PAC script")
-    # A network that answers "no script" has no proxy. If reading failed, the old script may still be right.
-    return replace(previous, trouble=here.trouble, is_from_other_network=True) if here.trouble else here
+        return replace(previous, trouble=here.trouble or _GONE, remedy=here.remedy)
+    if not here.trouble:  # a network that answers "no script" has no proxy
+        return here
+    # Reading failed: the old script may still be right.
+    return replace(previous, trouble=here.trouble, remedy=here.remedy, is_from_other_network=True)

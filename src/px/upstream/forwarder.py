@@ -7,7 +7,7 @@ from contextlib import closing
 from functools import lru_cache, partial
 from typing import Protocol
 
-from px.core.errors import ClientError, LoginError, TargetError, UnreachableError
+from px.core.errors import ClientError, LoginError, PxError, TargetError, UnreachableError
 from px.core.http.request_head import RequestHead
 from px.core.http.response_head import parse_response
 from px.core.http.target import Authority
@@ -79,6 +79,13 @@ class Forwarder:
         Raises:
             PxError: As `Exchanger.exchange`; of several routes the last one's.
         """
+        try:
+            return await self._send_in_network(request)
+        except PxError as error:
+            error.target = request.head.authority.host
+            raise
+
+    async def _send_in_network(self, request: Request) -> Answer:
         network = self._router.network
         try:
             return await self._send(request)
@@ -110,9 +117,12 @@ class Forwarder:
                 return await self._try(route, dial, request)
             except OvertakenError as error:
                 failure = error
+                request.trace.lose_route(error)
                 request.trace.receive_routes(race.routes)
             except UnreachableError as error:
                 failure = error
+                if race.routes:
+                    request.trace.lose_route(error)
                 # The time for the other routes begins here: a kept connection may have taken long to fail.
                 latest = min(latest, io_loop.now() + self._exchanger.socktimeout)
         assert failure is not None  # noqa: S101 - there is at least one route
@@ -131,11 +141,13 @@ class Forwarder:
         except UnreachableError as error:
             if isinstance(route, Direct) and route.trouble:
                 error.hint = f"{error.hint} Px tried it directly: {route.trouble}".strip()
-            request.trace.lose_route(error)
+            error.hop = str(route)
             self._router.report(route, is_reachable=False)
             raise
-        except (TargetError, LoginError):
-            self._router.report(route, is_reachable=True)
+        except PxError as error:
+            error.hop = str(route)
+            if isinstance(error, TargetError | LoginError):
+                self._router.report(route, is_reachable=True)
             raise
         self._router.report(route, is_reachable=True)
         if hop.is_upstream and request.head.method == b"CONNECT" and answer.opens_tunnel(b"CONNECT"):

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from px.core.errors import BadResponseError, UnreachableError
+from px.core.errors import BadResponseError, ClientLeftError, UnreachableError
 from px.core.http.request_head import parse_request
 from px.core.login.method import Method
 from px.core.rules.route import Direct, Via, parse_upstreams
@@ -124,7 +124,6 @@ def test_a_failure_of_the_only_route_is_traced_once(
     error = UnreachableError("Nobody is there.")
     trace.receive_routes([FIRST])
     trace.take_route(FIRST)
-    trace.lose_route(error)
     trace.fail(error)
     assert lines(caplog)[1:] == ["502 after 0.0 ms: Nobody is there."]
     assert trace.record.status == 502
@@ -142,8 +141,10 @@ def test_a_failure_of_the_only_route_is_traced_once(
 def test_an_early_end_is_traced(
     trace: RecordedTrace, caplog: pytest.LogCaptureFixture, how: str, line: str, level: int
 ) -> None:
-    trace.break_off(how, BadResponseError("why"))
+    error = BadResponseError("why")
+    trace.break_off(how, error)
     assert lines(caplog) == [line]
+    assert getattr(caplog.records[0], "error", None) is (error if how == "cut" else None)
     assert caplog.records[0].levelno == level
     assert trace.record.end == how
 
@@ -163,7 +164,7 @@ def test_without_a_debug_log_there_is_still_a_record(clock: Clock) -> None:
     assert (record.status, record.challenges, record.up, record.down, record.end) == (502, 1, 1, 2, "cut")
 
 
-def test_the_trace_of_nothing_accepts_every_report_and_records_nothing(
+def test_the_trace_of_nothing_accepts_every_report_and_only_warns_of_failures(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -179,9 +180,16 @@ def test_the_trace_of_nothing_accepts_every_report_and_records_nothing(
     trace.note("%s", "anything")
     trace.begin_answer(200, HOP)
     trace.fail(error)
+    trace.fail(ClientLeftError("It has left."))
     trace.break_off("cut", error)
+    trace.break_off("left", error)
     assert trace.end(up=1, down=2) is None
-    assert not caplog.records
+    assert [record.getMessage() for record in caplog.records] == [
+        "Nobody is there.",
+        "502: Nobody is there.",
+        "cut off by the next hop: Nobody is there.",
+    ]
+    assert {record.__dict__["error"] for record in caplog.records} == {error}
     assert trace.route == ""
 
 

@@ -2,13 +2,15 @@
 
 The debug log has a line for each step, with the id of the request. The access log has one line for the whole
 request. Every request has a trace, so no caller checks for one. If both logs are off, the trace is a
-`RouteTrace`, which only knows the route. `NO_TRACE` is for requests that no client sent.
+`RouteTrace`, which only knows the route and warns of failures. `NO_TRACE` is for requests that no client
+sent.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any
 
 from px.core.auth.challenge import parse_challenges
 from px.core.errors import PxError
@@ -16,6 +18,8 @@ from px.core.http.request_head import RequestHead
 from px.core.login.method import SCHEME_NAMES, Method
 from px.core.rules.route import Direct, Route
 from px.core.trace.access_record import AccessRecord, show_target
+
+_LOGGER = logging.getLogger("px.request")
 
 
 class RequestLogger(logging.LoggerAdapter[logging.Logger]):
@@ -28,9 +32,17 @@ class RequestLogger(logging.LoggerAdapter[logging.Logger]):
     def __init__(self, logger: logging.Logger, request: str) -> None:
         super().__init__(logger, {"request": f".{request}"})
 
+    def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
+        """Add the id to the other attributes of the record."""
+        kwargs["extra"] = {**kwargs.get("extra", {}), **(self.extra or {})}
+        return msg, kwargs
+
 
 class RequestTrace:
-    """Receives the steps of a request and records nothing; `RecordedTrace` records them."""
+    """Receives the steps of a request and records nothing; `RecordedTrace` records them.
+
+    Failures become warnings in any case, with the error (`px.logs.problem_log`).
+    """
 
     __slots__ = ()
 
@@ -44,7 +56,8 @@ class RequestTrace:
         """Note that Px tries a route now."""
 
     def lose_route(self, error: PxError) -> None:
-        """Note that a route reached no hop; `fail` reports the failure of the last route."""
+        """Note that a route reached no hop, and that Px tries the next one."""
+        _LOGGER.warning("%s", error.cause, extra={"error": error})
 
     def take_connection(self, hop: str, *, is_kept: bool, logged_in_by: Method | None = None) -> None:
         """Note the connection that the request uses now."""
@@ -77,6 +90,8 @@ class RequestTrace:
 
     def fail(self, error: PxError) -> None:
         """Note the error that the client gets from Px."""
+        if not error.is_routine:
+            _LOGGER.warning("%d: %s", error.status, error.cause, extra=_answered(error))
 
     def break_off(self, how: str, cause: object) -> None:
         """Note that the request ends early.
@@ -85,6 +100,8 @@ class RequestTrace:
             how: A value of `AccessRecord.end`.
             cause: The reason, for the debug log.
         """
+        if how == "cut" and isinstance(cause, PxError):
+            _LOGGER.warning("%s: %s", _ENDS[how], cause, extra={"error": cause})
 
     def end(self, *, up: int, down: int) -> AccessRecord | None:
         """Note the end of the request; return its record, or None if nothing was recorded.
@@ -143,14 +160,13 @@ class RecordedTrace(RequestTrace):
         log: The debug log, if it is on.
     """
 
-    __slots__ = ("_begun", "_lap_begun", "_log", "_now", "_routes_left", "record")
+    __slots__ = ("_begun", "_lap_begun", "_log", "_now", "record")
 
     def __init__(self, record: AccessRecord, now: Callable[[], float], log: RequestLogger | None) -> None:
         self.record = record
         self._now = now
         self._log = log
         self._begun = self._lap_begun = now()
-        self._routes_left = 0
 
     def receive_head(self, head: RequestHead) -> None:
         """See `RequestTrace.receive_head`."""
@@ -162,13 +178,11 @@ class RecordedTrace(RequestTrace):
 
     def receive_routes(self, routes: Sequence[Route]) -> None:
         """See `RequestTrace.receive_routes`."""
-        self._routes_left = len(routes)
         if self._log is not None:
             self._log.debug("route: %s", ", then ".join(map(_describe_route, routes)))
 
     def take_route(self, route: Route) -> None:
         """See `RequestTrace.take_route`."""
-        self._routes_left -= 1
         self.record.route = str(route)
         self._lap()
 
@@ -179,8 +193,10 @@ class RecordedTrace(RequestTrace):
 
     def lose_route(self, error: PxError) -> None:
         """See `RequestTrace.lose_route`."""
-        if self._log is not None and self._routes_left:
-            self._log.warning("after %s: %s", self._lap(), error.cause)
+        if self._log is None:
+            super().lose_route(error)
+        else:
+            self._log.warning("after %s: %s", self._lap(), error.cause, extra={"error": error})
 
     def take_connection(self, hop: str, *, is_kept: bool, logged_in_by: Method | None = None) -> None:
         """See `RequestTrace.take_connection`."""
@@ -231,10 +247,12 @@ class RecordedTrace(RequestTrace):
     def fail(self, error: PxError) -> None:
         """See `RequestTrace.fail`."""
         self._begin_answer(error.status)
-        if self._log is not None:
-            level = logging.DEBUG if error.is_routine else logging.WARNING
-            cause = error.detail or error.cause
-            self._log.log(level, "%d after %s: %s", error.status, _ms(self._elapsed()), cause)
+        if self._log is None:
+            super().fail(error)
+            return
+        level = logging.DEBUG if error.is_routine else logging.WARNING
+        cause, elapsed = error.detail or error.cause, _ms(self._elapsed())
+        self._log.log(level, "%d after %s: %s", error.status, elapsed, cause, extra=_answered(error))
 
     def _begin_answer(self, status: int) -> None:
         self.record.status = status
@@ -243,9 +261,12 @@ class RecordedTrace(RequestTrace):
     def break_off(self, how: str, cause: object) -> None:
         """See `RequestTrace.break_off`."""
         self.record.end = how
-        if self._log is not None:
-            level = logging.WARNING if how == "cut" else logging.DEBUG
-            self._log.log(level, "%s after %s: %s", _ENDS[how], _ms(self._elapsed()), cause)
+        if self._log is None:
+            super().break_off(how, cause)
+            return
+        is_problem = how == "cut" and isinstance(cause, PxError)
+        level, extra = (logging.WARNING, {"error": cause}) if is_problem else (logging.DEBUG, {})
+        self._log.log(level, "%s after %s: %s", _ENDS[how], _ms(self._elapsed()), cause, extra=extra)
 
     def end(self, *, up: int, down: int) -> AccessRecord:
         """See `RequestTrace.end`."""
@@ -272,6 +293,11 @@ _ENDS = {
     "idle": "silent for too long",
     "stopped": "Px ended it",
 }
+
+
+def _answered(error: PxError) -> dict[str, object]:
+    """Return the attributes of the record of an error that is the answer to a client."""
+    return {"error": error, "status": error.status}
 
 
 def _describe_route(route: Route) -> str:

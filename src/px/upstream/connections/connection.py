@@ -60,6 +60,11 @@ class Hop:
     login: UpstreamLogin | None = None
     by: UpstreamAddress | None = None
 
+    @property
+    def route(self) -> str:
+        """``direct``, or the upstream."""
+        return self.key if self.is_upstream else str(self.by or "direct")
+
 
 @dataclass(slots=True, eq=False)
 class Connection:
