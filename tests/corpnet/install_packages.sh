@@ -10,7 +10,7 @@ packages='krb5-kdc krb5-admin-server krb5-user squid-openssl
   winbind python3-samba ldb-tools libnss-wrapper libuid-wrapper openssl
   dbus gnome-keyring dconf-gsettings-backend gsettings-desktop-schemas libglib2.0-bin
   dante-server microsocks python3-twisted
-  dnsmasq-base isc-dhcp-client dhcpcd-base'
+  dnsmasq-base isc-dhcp-client dhcpcd-base libfaketime'
 # Installed only if the command is missing: it may well come from elsewhere.
 commands='chromium git curl wget lftp node:nodejs npm fish zsh mandoc ip:iproute2'
 if [ $# -gt 0 ]; then packages=$* commands=; fi

@@ -43,12 +43,14 @@ class MitKdc:
         self.expired, self.locked = (User(name, f"Mit-{secrets.token_hex(8)}") for name in names)
         self.keytab = self._directory / "http.keytab"
         self.realm = Realm(_REALM, self._directory / "krb5.conf")
+        self.port = 0
 
     def start(self) -> None:
         """Create the realm and start its KDC."""
         self._directory.mkdir()
         self._directory.chmod(0o711)
         with reserved_ports(1) as (port,):
+            self.port = port
             self._configure(port)
             env = {**self.realm.env, "KRB5_KDC_PROFILE": str(self._directory / "kdc.conf")}
             self._create_database(env)

@@ -109,7 +109,7 @@ class _Walk:
             self._teller.settle()
 
     async def _walk(self) -> None:
-        routes = await check_routes(self._patient.settings, self._parts, self._requests.get, self._tell)
+        routes = await check_routes(self._patient.settings, self._parts, self._requests.get, self._teller)
         failed = await self._check_upstreams(routes) if routes else "the way to the upstream"
         if failed:
             self._tell(make_skipped("GET", failed))

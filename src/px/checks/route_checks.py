@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from px.checks.step import Step, Tell, Verdict, stopwatch
+from px.checks.step import Step, Verdict, stopwatch
+from px.checks.step_teller import StepTeller
 from px.core.errors import PacError, PxError
 from px.core.rules.pac_location import hide_query
 from px.core.rules.route import Direct, Route, format_upstreams
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def check_routes(
-    settings: Settings, parts: PxParts, request: RequestHead, tell: Tell
+    settings: Settings, parts: PxParts, request: RequestHead, teller: StepTeller
 ) -> Sequence[Route]:
     """Return the routes of a request; none if the request would fail.
 
@@ -26,19 +27,23 @@ async def check_routes(
         settings: The settings of Px.
         parts: Of a running Px with these settings.
         request: The request.
-        tell: Takes the steps.
+        teller: Takes the steps.
     """
     elapsed = stopwatch()
     try:
         routes = await parts.router.routes_for(request, is_from_here=True)
     except PxError as error:
         name = "PAC" if isinstance(error, PacError) else "Proxy"
-        tell(Step(name, Verdict.FAILED, error.cause, error.hint, elapsed()))
+        teller.tell(Step(name, Verdict.FAILED, error.cause, error.hint, elapsed()))
         return ()
     discovered = parts.discovery.discovered if parts.discovery is not None else None
-    tell(_describe(settings, discovered, request, routes))
+    step = _describe(settings, discovered, request, routes)
+    if discovered is not None and discovered.trouble and discovered.script is None:
+        teller.tell_doubtful(step)  # without the script requests go directly, and may fail
+    else:
+        teller.tell(step)
     if discovered is not None and discovered.script is not None:
-        tell(await _ask_script(discovered, request))
+        teller.tell(await _ask_script(discovered, request))
     return routes
 
 

@@ -10,8 +10,9 @@ from px.checks.step import Step, Tell, Verdict
 class StepTeller:
     """Tells steps.
 
-    Without a ticket Px goes on to another scheme. Whether the missing ticket matters shows in the next step
-    that is not skipped: if it fails for that cause, the step of the ticket has failed.
+    Without a ticket Px goes on to another scheme, and without a PAC script requests go directly. Whether that
+    matters shows in the next step that is not skipped: if it fails for that cause, the step in doubt has
+    failed.
 
     Args:
         tell: Takes the steps.
@@ -32,12 +33,12 @@ class StepTeller:
         if step.verdict is not Verdict.SKIPPED:
             self.settle(is_cause=step.verdict is Verdict.FAILED and self._cause in step.detail)
 
-    def tell_doubtful(self, step: Step, cause: str) -> None:
+    def tell_doubtful(self, step: Step, cause: str = "") -> None:
         """Tell a step as soon as it is known whether later steps fail because of it.
 
         Args:
             step: The step if they do not.
-            cause: What they say if they do.
+            cause: What they say if they do; empty: anything.
         """
         self._doubtful, self._cause = step, cause
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from px.checks.px_client import format_request
 from px.checks.step import Step, Tell, Verdict, stopwatch
 from px.core.auth.challenge import parse_challenges
-from px.core.errors import PxError
+from px.core.errors import BadResponseError, PxError
 from px.core.host import to_address
 from px.core.http.target import Authority
 from px.core.login.method import SCHEME_NAMES
+from px.upstream.connections.connection import ClosedBeforeAnswerError
 
 if TYPE_CHECKING:
     from px.app.px import PxParts
@@ -106,6 +107,10 @@ class UpstreamCheck:
             head = await self._send()
         except TimeoutError:
             cause, hint = f"The {name} accepts connections, but sent no answer.", ""
+        except ClosedBeforeAnswerError as error:
+            cause, hint = error.cause, error.hint
+        except BadResponseError as error:
+            cause, hint = error.cause, ""  # its hint is for the answer of a site
         except PxError as error:
             cause, hint = error.cause, error.hint
         except OSError as error:

@@ -143,8 +143,14 @@ class Connection:
         return data
 
     def _format_hint(self) -> str:
+        name = self.hop.name
+        if self.hop.is_upstream and not self.answers:
+            return (
+                f"The answer came through the {name}. Is that an HTTP proxy? If it is, ask the people who run"
+                " the site to repair it."
+            )
         route = "through" if self.hop.is_upstream else "from"
-        return f"The answer came {route} the {self.hop.name}. Ask the people who run the site to repair it."
+        return f"The answer came {route} the {name}. Ask the people who run the site to repair it."
 
     def _closed_error(self, received: bytes | bytearray) -> BadResponseError:
         if received:
