@@ -39,6 +39,7 @@ def test_a_malformed_value_is_an_error_with_its_place(converter: Converter):
     assert converter.error(
         "alpaca -p x\n"
     ) == "-p=x (foreign.conf:1): not a number from 1 to 65535; valid is: " + ("a port number, 1 to 65535")
+    assert "not a script that starts alpaca that can be read: No closing" in converter.error("alpaca -C 'x\n")
     error = converter.error("alpaca -p 1\nNTLM_CREDENTIALS=s3cret\n")
     assert error == (
         "foreign.conf:2: NTLM_CREDENTIALS: not of the form user@DOMAIN:hash, with 32 hexadecimal digits"

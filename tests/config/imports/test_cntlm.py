@@ -85,12 +85,15 @@ def test_each_setting_that_is_lost_has_its_line_a_reason_and_a_remedy(converter:
 
 
 def test_the_lines_are_read_as_cntlm_reads_them():
-    text = '  uSERname\t"al #ice" x\r\nDomain corp;x # c\n;Auth LM\n#Auth NT\nPort\nPassword p#w\nListen 3128'
+    text = '  uSERname\t"al #ice" x\r\nDomain corp;x # c\n;Auth LM\n#Auth NT\nPort\nPassword p#w\n'
+    text += "Listen ::1:3128\nAuth=NT\nProxy:p:1"
     assert [(entry.key, entry.text, entry.line) for entry in read_entries(text)] == [
         ("uSERname", "al #ice", 1),
         ("Domain", "corp;x", 2),
         ("Password", "p", 6),
-        ("Listen", "3128", 7),
+        ("Listen", "::1:3128", 7),
+        ("Auth", "NT", 8),
+        ("Proxy", "p:1", 9),
     ]
 
 

@@ -66,9 +66,10 @@ def test_the_hash_of_another_user_is_not_taken(converter: Converter):
 
 def test_a_file_with_variables_is_read_line_by_line(converter: Converter):
     done = converter.convert(
-        "PATH=/bin\n export http_proxy='p:1' # mine\nset NO_PROXY=\"a, b\"\n$env:x_proxy = 1\n"
+        'PATH=/bin\n export http_proxy=\'p:1\' # mine\nset NO_PROXY="a, b"\nEnvironment="https_proxy=q:2"\n'
     )
     assert (done.found.kind, str(done.settings.noproxy)) == ("variables of the environment", "a, b")
+    assert "\nserver = http=p:1, https=q:2\n" in done.ini
     assert converter.error("https_proxy=http://u:s3cret@p:port\n") == (
         "foreign.conf:1: https_proxy: entry 1: no valid port; ports are 1 to 65535"
     )

@@ -82,6 +82,11 @@ def test_without_a_proxy_px_connects_directly(converter: Converter):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            '{"proxyType": "HTTP",\n"proxyPort": [1],\n}',
+            "foreign.conf: not settings of winfoom that can be read: Exp",
+        ),
+        ('{"proxyType": "HTTP",\n"proxyHost": "p", "proxyPort": [1]}', "proxyHost=p:[1] (foreign.conf:2): "),
         ("local.port=1\nproxy.type=FTP\n", "foreign.conf:2: proxy.type: unknown; valid is: HTTP, SOCKS4"),
         ("proxy.type=HTTP\nlocal.port=none\n", "local.port=none (foreign.conf:2): not a number"),
     ],

@@ -68,11 +68,11 @@ class FlagEntry(Entry):
 
 
 def count_known(text: str) -> int:
-    """Return how many flags and variables of alpaca a text has."""
+    """Return how many flags and variables of alpaca a text has; 1 if the command cannot be read."""
     try:
         return sum(entry.name in FLAGS for entry in read_entries(text))
     except ValueError:
-        return 0
+        return 1
 
 
 def _add_address(draft: ImportDraft, entry: Entry) -> None:

@@ -2,7 +2,7 @@
 
 A line is a keyword, white space and a value, in double quotes or up to a ``#``; a line that begins with ``#``
 or ``;`` is a comment. Case does not matter in keywords, sections mean nothing. Of a keyword that may stand
-only once cntlm uses the first line.
+only once cntlm uses the first line. cntlm knows no ``=`` or ``:`` behind a keyword, but people write them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from px.core.rules.host_rules import HostRules
 
 NAME: Final = "a configuration of cntlm"
 _LINE: Final = re.compile(
-    r'\s*(?P<key>[A-Za-z0-9]+)(?:\s*=\s*|\s+)(?:"(?P<quoted>[^"]*)".*|(?P<bare>[^\s#;"][^#]*)(?:#.*)?)'
+    r'\s*(?P<key>[A-Za-z0-9]+)(?:\s*=\s*|:\s*|\s+)(?:"(?P<quoted>[^"]*)".*|(?P<bare>[^\s#;"][^#]*)(?:#.*)?)'
 )
 _EVERYWHERE: Final = "*"
 _LOCAL: Final = frozenset({"", "localhost", "127.0.0.1"})

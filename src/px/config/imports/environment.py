@@ -14,8 +14,8 @@ from px.system.proxy_settings.environment import SCHEMES, find_variable
 
 NAME: Final = "variables of the environment"
 _LINE: Final = re.compile(
-    r"\s*(?:export\s+|set\s+|setx\s+|\$env:)?(?P<name>[A-Za-z_]\w*)\s*=\s*"
-    r"(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s;#]*)).*",
+    r"\s*(?:export\s+|set\s+|\$env:|Environment=[\"']?)?(?P<name>[A-Za-z_]\w*)\s*=\s*"
+    r"(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s;\"']*)).*",
     re.IGNORECASE,
 )
 
@@ -108,7 +108,10 @@ def _take_basic(draft: ImportDraft, entry: Entry) -> None:
     if draft.first("-d", "ntlm_credentials"):
         draft.skip(entry, "Px has one user, and there is one for NTLM already")
         return
-    draft.take("username", entry, entry.text.partition(":")[0])
+    user, colon, _ = entry.text.partition(":")
+    if not colon:
+        raise draft.refuse(entry, "not of the form user:password")
+    draft.take("username", entry, user)
     draft.drop_password(entry)
 
 

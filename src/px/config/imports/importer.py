@@ -138,8 +138,8 @@ def _read(place: str, environ: Mapping[str, str], cwd: Path, target: Path, setti
     else:
         path = _locate(place, cwd, target)
         text = read_file_text(path, warnings).text
-        form, source, directory = _find_format(path, text), place, path.parent
-        entries = _read_entries(form, text, path)
+        form, source, directory = _find_format(place, text), place, path.parent
+        entries = _read_entries(form, text, place)
     draft = ImportDraft(source, entries, directory, settings.port)
     for entry in entries:
         form.rules.get(entry.name, form.unknown)(draft, entry)
@@ -165,22 +165,22 @@ def _locate(place: str, cwd: Path, target: Path) -> Path:
     return path
 
 
-def _find_format(path: Path, text: str) -> Format:
+def _find_format(place: str, text: str) -> Format:
     counts = [each.count_known(text) for each in FORMATS]
     if any(counts):
         return FORMATS[counts.index(max(counts))]
     if _PAC_FUNCTION in text:
-        raise ConfigError(f"{path}: this is a PAC script; give it to Px with --pac={path} --save")
-    raise ConfigError(f"{path}: nothing to import; valid is: {_KINDS}")
+        raise ConfigError(f"{place}: this is a PAC script; give it to Px with --pac={place} --save")
+    raise ConfigError(f"{place}: nothing to import; valid is: {_KINDS}")
 
 
-def _read_entries(form: Format, text: str, path: Path) -> list[Entry]:
+def _read_entries(form: Format, text: str, place: str) -> list[Entry]:
     try:
         return list(form.read(text))
     except IniError as error:
-        raise ConfigError(f"{path}:{error.line}: {error}") from None
+        raise ConfigError(f"{place}:{error.line}: {error}") from None
     except ValueError as error:
-        raise ConfigError(f"{path}: not {form.name} that can be read: {error}") from None
+        raise ConfigError(f"{place}: not {form.name} that can be read: {error}") from None
 
 
 def _nothing_imported(found: Import) -> ConfigError:

@@ -57,7 +57,7 @@ def read_entries(text: str) -> Iterator[Entry]:
     """Yield the settings of a properties file, or of JSON.
 
     Raises:
-        ValueError: The JSON is not an object, or no JSON.
+        ValueError: The JSON has a fault.
     """
     yield from _read_json(text) if text.lstrip().startswith("{") else _read_properties(text)
 
@@ -81,8 +81,8 @@ def _read_json(text: str) -> Iterator[Entry]:
         for found in _JSON_LINE.finditer(line)
     }
     for key, value in document.items():
-        shown = str(value).lower() if isinstance(value, bool) else str(value)
-        if value not in {None, ""}:
+        shown = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        if shown:
             yield JsonEntry(key, shown, lines.get(key, 0))
 
 
@@ -98,11 +98,10 @@ class JsonEntry(Entry):
 
 
 def count_known(text: str) -> int:
-    """Return how many settings of winfoom a text has."""
-    try:
-        return sum(entry.name in PROPERTIES for entry in read_entries(text))
-    except (ValueError, AttributeError):
-        return 0
+    """Return how many settings of winfoom a text has; JSON may have faults."""
+    if text.lstrip().startswith("{"):
+        return sum(found["key"].lower() in _JSON_NAMES for found in _JSON_LINE.finditer(text))
+    return sum(entry.name in PROPERTIES for entry in _read_properties(text))
 
 
 def _type_of(draft: ImportDraft) -> tuple[str, str]:
