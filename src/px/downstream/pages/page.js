@@ -13,7 +13,7 @@ const UNKNOWN = ["soft", "not known"];
 const $ = (id) => document.getElementById(id);
 let status = null; // the last status
 let feed = null; // the EventSource while this page is live
-let heardAt = 0, openedAt = 0, lostAt = 0, retry = 0, retrySeconds = 1;
+let heardAt = 0, openedAt = 0, lostAt = 0, retry = 0, failures = 0;
 let isPaused = false, pointerX = null;
 const expanded = new Set(); // the tables that show all rows
 
@@ -29,7 +29,7 @@ const round = (value) => value.toFixed(value && value < 9.95 ? 1 : 0);
 function bytes(value = 0) {
   let power = 0;
   for (; value >= 999.5 && power < 4; power++) value /= 1000;
-  return `${power ? round(value) : Math.round(value)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
+  return `${power ? round(value) : Math.round(value)}\u00a0${["B", "kB", "MB", "GB", "TB"][power]}`;
 }
 
 // Return the two largest units of a duration.
@@ -184,7 +184,7 @@ function renderTraffic() {
 function drawPlot({ seconds, ran, ups, downs, asked, timeOf }, summary, width, height) {
   const minutes = Math.min(60, Math.max(10, Math.ceil(ran * seconds / 600) * 10)), step = width * seconds / minutes / 60;
   const floor = height - 66, foot = height - 18, left = width - ran * step, most = Math.max(1, ...asked);
-  const fresh = Math.min(seconds, Math.max(2, now() - timeOf(ran - 1))); // the newest slot has not ended yet
+  const fresh = Math.min(seconds, Math.max(5, now() - timeOf(ran - 1))); // the newest slot has not ended yet
   const rateOf = (values, place) => values[place] / (place === ran - 1 ? fresh : seconds);
   const high = Math.max(1000, ...downs.flatMap((_, place) => [rateOf(downs, place), rateOf(ups, place)])), power = 10 ** Math.floor(Math.log10(high));
   const top = power * [1, 2, 5, 10].find((factor) => factor * power >= high);
@@ -253,19 +253,19 @@ function renderActive({ active, active_total: total, open_connections: idle, lis
 
 function describeRoute(route) {
   if (!route) return "";
-  return route.startsWith("direct") ? `, ${route}` : `, through ${route.replace("http://", "")}`;
+  return route.startsWith("direct") ? `, ${route}` : ` via ${route.replace("http://", "")}`;
 }
 
 function renderUpstreams({ upstreams, discovered_proxy: discovered, noproxy }) {
-  const rule = discovered.includes("PAC script") ? "by the PAC script, for each URL" : "the first one in this order that can be reached";
+  const rule = discovered.includes("PAC script") ? "by the PAC script, for each URL" : "the one that served last; if it cannot be reached, the next in this order";
   fillList($("choice"), [
     [discovered ? "Found in" : "Named in", discovered || (upstreams.length ? "the settings of Px" : "nothing yet")],
     ...(upstreams.length > 1 ? [["Chosen", rule]] : []),
     ...(noproxy ? [["Directly", noproxy]] : []),
   ]);
-  fillTable("upstreams", upstreams.map(({ upstream, state, latency_ms: latency, offers, ...login }, place) => {
+  fillTable("upstreams", upstreams.map(({ upstream, state, latency_ms: latency, offers, why, ...login }, place) => {
     const known = [offers?.length && `offers ${list(offers)}`, latency != null && `connects in ${round(latency)} ms`];
-    return [place, [upstream, ["line soft", known.filter(Boolean).join("; ")]], [STATES[state] ?? state], describeLogin(login)];
+    return [place, [upstream, ["line soft", known.filter(Boolean).join("; ")]], [STATES[state] ?? state, ["soft", why ? `: ${why}` : ""]], describeLogin(login)];
   }));
 }
 
@@ -332,9 +332,10 @@ function renderFeed() {
 
 function receive(event) {
   status = { ...BLANK, ...JSON.parse(event.data) };
+  status.counters.requests = (status.counters.requests ?? 0) - (status.counters.pages ?? 0); // those for this page
   heardAt = now();
   lostAt = 0;
-  retrySeconds = 1;
+  failures = 0;
   render();
   renderFeed();
 }
@@ -355,9 +356,9 @@ function disconnect() {
 
 function lose() {
   disconnect();
+  retry = setTimeout(connect, Math.min(10, 2 ** failures / 4) * 1000);
+  if (!failures++) return; // Px reads its configuration anew, perhaps
   lostAt ||= now();
-  retry = setTimeout(connect, retrySeconds * 1000);
-  retrySeconds = Math.min(10, retrySeconds * 2);
   if (status) render();
   else setVerdict("bad", "Px does not answer");
   renderFeed();
@@ -382,7 +383,10 @@ $("plot").onpointermove = (event) => { pointerX = event.clientX - $("plot").getB
 $("plot").onpointerleave = () => { pointerX = null; render(); };
 for (const id of Object.keys(LIMITS)) $(`${id}-all`).onclick = () => { expanded.delete(id) || expanded.add(id); render(); };
 document.onvisibilitychange = follow;
-new ResizeObserver(render).observe($("plot"));
+new ResizeObserver(() => {
+  $("active").classList.toggle("stacks", $("plot").clientWidth < 560);
+  render();
+}).observe($("plot"));
 for (const id of ["summary", "feed"]) $(id).hidden = false;
 setVerdict("wait", "Asking Px");
 follow();
