@@ -13,7 +13,9 @@ packages='krb5-kdc krb5-admin-server krb5-user squid-openssl
   dnsmasq-base isc-dhcp-client dhcpcd-base libfaketime'
 # Installed only if the command is missing: it may well come from elsewhere.
 commands='chromium git curl wget lftp node:nodejs npm fish zsh mandoc ip:iproute2'
-if [ $# -gt 0 ]; then packages=$* commands=; fi
+# Looks for what keeps people from using the status page; for all users, by npm.
+axe=axe-core@4.14.1
+if [ $# -gt 0 ]; then packages=$* commands= axe=; fi
 policy=/usr/sbin/policy-rc.d
 
 as_root() {
@@ -41,6 +43,27 @@ forbid_service_starts() {
   as_root chmod 755 "$policy"
 }
 
+has_axe() {
+  [ -e /usr/local/lib/node_modules/axe-core/axe.min.js ] || [ -e /usr/lib/node_modules/axe-core/axe.min.js ]
+}
+
+install_wanted() {
+  as_root apt-get update -q
+  available=
+  for package in $wanted; do
+    if exists "$package"; then
+      available="$available $package"
+    else
+      echo "no package $package here: left out" >&2
+    fi
+  done
+  [ -n "$available" ] || return 0
+
+  forbid_service_starts
+  # shellcheck disable=SC2086 # a list of words
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $available
+}
+
 wanted=
 for package in $packages; do
   is_installed "$package" || wanted="$wanted $package"
@@ -48,19 +71,7 @@ done
 for command in $commands; do
   command -v "${command%:*}" >/dev/null || wanted="$wanted ${command#*:}"
 done
-[ -n "$wanted" ] || exit 0
-
-as_root apt-get update -q
-available=
-for package in $wanted; do
-  if exists "$package"; then
-    available="$available $package"
-  else
-    echo "no package $package here: left out" >&2
-  fi
-done
-[ -n "$available" ] || exit 0
-
-forbid_service_starts
-# shellcheck disable=SC2086 # a list of words
-as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $available
+if [ -n "$wanted" ]; then install_wanted; fi
+if [ -n "$axe" ] && ! has_axe; then
+  as_root npm install --global --silent --no-audit --no-fund --ignore-scripts "$axe"
+fi
