@@ -56,6 +56,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
         "core.socks",
         "downstream",
         "downstream.activity",
+        "downstream.pages",
         "downstream.tunnels",
         "io",
         "logs",
@@ -71,6 +72,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "downstream": {"downstream.activity", "io", "upstream", "upstream.connections"}
     | CORE - {"core.rules", "core.socks"},
     "downstream.activity": {"io"},
+    "downstream.pages": {"core", "core.http", "core.rules", "downstream"},
     "downstream.tunnels": {"core", "core.http", "core.socks", "downstream", "io", "upstream"},
     "upstream": {"io", "upstream.connections"} | CORE - {"core.client_login"},
     "upstream.connections": {"core", "core.http", "core.login", "core.rules", "core.socks", "io"},

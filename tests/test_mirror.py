@@ -79,6 +79,10 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
         "downstream/test_session.py",
         "parts that only a session uses; its requests go through all of them",
     ),
+    "app/own_pages downstream/page_answer": (
+        "downstream/pages/test_pages.py",
+        "what pages need of a whole Px",
+    ),
     "downstream/tunnels/tunnel_front_end": (
         "downstream/tunnels/test_static_tunnel.py",
         "what both front ends of tunnels share",

@@ -336,10 +336,13 @@ async def test_px_serves_others_while_it_delays_the_answer_to_a_wrong_login(monk
 async def test_requests_for_px_itself_do_not_go_upstream() -> None:
     async with ScriptedUpstream() as upstream, running_px(upstream, **CLIENT) as px:
         client = await px.connect()
-        await client.send(b"GET / HTTP/1.1\r\nHost: origin.test\r\n\r\n")
-        head, body = await client.read_answer()
-        assert head.startswith(b"HTTP/1.1 400 ")
-        assert b"This is Px" in body
+        for login, status in ((b"", 401), (BASIC, 401), (BASIC.removeprefix(b"Proxy-"), 404)):
+            asked = b"GET / HTTP/1.1\r\nHost: origin.test\r\n%b\r\n" % (login and login + b"\r\n")
+            await client.send(asked)
+            head, _ = await client.read_answer()
+            assert head.startswith(b"HTTP/1.1 %d " % status)
+            assert (b"\nWWW-Authenticate: " in head) == (status == 401)
+            assert b"Proxy-Authenticate" not in head
         assert upstream.connections == 0
 
 

@@ -29,7 +29,7 @@ from tests.downstream.socks_client import (
     reply,
     request,
 )
-from tests.proxy.running_px import as_user, connect, get, listening, running_px
+from tests.proxy.running_px import as_user, connect, listening, running_px
 from tests.scripted_upstream import ScriptedUpstream, Wire, answer, until, verify_basic
 
 USER, PASSWORD = "alice", "clear-Pässword"
@@ -256,6 +256,7 @@ class PagesFrontEnd(HttpFrontEnd):
 @pytest.mark.parametrize("url", [b"http://px.test/", b"/status"])
 async def test_px_serves_its_own_pages_only_after_access_rules_and_client_login(url: bytes) -> None:
     asked = b"GET %b HTTP/1.1\r\nHost: px.test\r\n" % url
+    is_proxied = url.startswith(b"http")
     credentials = b"Proxy-Authorization: Basic " + b64encode(f"{USER}:{PASSWORD}".encode())
     async with running_px(allow="192.0.2.1") as http, listening(PagesFrontEnd, http) as px:
         client = await px.connect()
@@ -268,8 +269,8 @@ async def test_px_serves_its_own_pages_only_after_access_rules_and_client_login(
         client = await px.connect()
         await client.send(asked + b"\r\n")
         head, body = await client.read_answer()
-        assert b" 200 " not in head
-        assert b"page" not in body.split(b"It serves no pages")[0]
-        if url.startswith(b"http"):
-            await client.send(get(url, credentials))
-            await client.expect(answer(200, b"page"))
+        assert (b" 407 " if is_proxied else b" 401 ") in head
+        assert b"page" not in body.split(b"Log in to the page")[0]
+        login = credentials if is_proxied else credentials.removeprefix(b"Proxy-")
+        await client.send(asked + login + b"\r\n\r\n")
+        await client.expect(answer(200, b"page"))

@@ -95,7 +95,6 @@ MALFORMED = {
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "TLS handshake"),
     "SOCKS": (b"\x05\x01\x00", 400, "SOCKS"),
     "noise": (b"\xff\xfe\xfd", 400, "does not speak HTTP"),
-    "origin form": (b"GET / HTTP/1.1\r\nHost: o\r\n\r\n", 400, "This is Px"),
 }
 
 

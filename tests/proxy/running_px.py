@@ -20,6 +20,7 @@ from px.core.rules.route import parse_upstreams
 from px.core.secret import Secret
 from px.downstream.front_end import FrontEndKind
 from px.downstream.listener import Listener
+from px.downstream.pages.status_feed import AskStatus
 from px.io.listening_socket import open_listening_socket
 from px.logs.access_log import Sink
 from px.system.state.installation import load_installation
@@ -76,6 +77,7 @@ async def running_px(
     *upstreams: ScriptedUpstream | str,
     state: Path | None = None,
     access_sink: Sink | None = None,
+    ask_status: AskStatus | None = None,
     **changes: object,
 ) -> AsyncIterator[RunningPx]:
     """Run a Px with these upstreams; without Via and without a user, unless `changes` sets them."""
@@ -93,13 +95,16 @@ async def running_px(
     for name in ("px", "asyncio"):
         logging.getLogger(name).addHandler(errors)
     state = state or Path(made.name)
-    px = Px(default_settings(**given), [sock], state, load_installation(state), access_sink)
+    px = Px(
+        default_settings(**given), [sock], state, load_installation(state), access_sink, ask_status=ask_status
+    )
     serving = asyncio.create_task(px.serve())
     running = RunningPx(px, port)
     try:
         yield running
     finally:
         running.close_clients()
+        px._own_pages.close()
         await px._listener.stop(STOP_SECONDS)
         px._pool.clear()
         serving.cancel()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from px.app.client_programs import ClientPrograms
 from px.app.hops import UpstreamHops
+from px.app.own_pages import OwnPages
 from px.app.proxy_discovery import PAC_THREADS, make_discovery, make_px_check, planned_addresses
 from px.core.errors import ExhaustedError, UnreachableError
 from px.core.login.upstream_state import UpstreamLogin
@@ -23,6 +24,7 @@ from px.downstream.activity.counters import Counters
 from px.downstream.front_end import FrontEndKind
 from px.downstream.http_front_end import HttpFrontEnd
 from px.downstream.listener import Listener
+from px.downstream.page_answer import answer_no_page
 from px.downstream.refusals import Refusals
 from px.downstream.service import Service
 from px.downstream.tunnels.socks_front_end import SocksPort
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     from px.config.settings import Settings
     from px.core.client_login.login import ClientAuth
     from px.core.login.unrecorded_login import UnrecordedLogin
+    from px.downstream.pages.pages import PageSources
+    from px.downstream.pages.status_feed import AskStatus
     from px.routing.discovery import Discovery
     from px.system.state.installation import Installation
 
@@ -126,9 +130,10 @@ class Px:
         installation: The random values of this installation.
         access_sink: Receives the access log; None: there is no access log.
         unrecorded: The right, shared by all workers, to log in where the lock-out record cannot be kept.
+        ask_status: Asks for the state of all workers; None: Px has no pages.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker gets from its process
         self,
         settings: Settings,
         sockets: Sequence[socket.socket],
@@ -136,6 +141,8 @@ class Px:
         installation: Installation,
         access_sink: Sink | None = None,
         unrecorded: UnrecordedLogin | None = None,
+        *,
+        ask_status: AskStatus | None = None,
     ) -> None:
         self._settings = settings
         self._installation = installation
@@ -168,6 +175,8 @@ class Px:
         self._access_log = (
             AccessLog(access_sink, settings.accesslog_format) if access_sink is not None else None
         )
+        self._own_pages = OwnPages(self._make_page_sources)
+        self._ask_status = ask_status
         service = self._make_service(io_loop)
         self._forwarder = service.forwarder
         admits = partial(settings.access.admits, is_own=is_own)
@@ -208,9 +217,16 @@ class Px:
             logs_in=not settings.auth.is_none,
             is_own=self._is_px,
             client_auth=self._client_auth,
+            answer_page=answer_no_page if self._ask_status is None else self._own_pages.answer,
             counters=Counters(),
             log_access=self._access_log.write if self._access_log is not None else None,
         )
+
+    def _make_page_sources(self) -> PageSources:
+        from px.downstream.pages.pages import PageSources  # noqa: PLC0415 - only once somebody asks
+
+        assert self._ask_status is not None  # noqa: S101 - else Px has no pages
+        return PageSources(self._ask_status, self._is_px)
 
     async def _make_channel_bindings(self, certificate: bytes) -> bytes | None:
         return await self._login_threads.run(tls_server_end_point, certificate)
@@ -324,6 +340,7 @@ class Px:
 
     async def stop(self, drain_seconds: float | None = DRAIN_SECONDS) -> None:
         """Stop listening, let open requests and tunnels end, and close everything. See `Listener.stop`."""
+        self._own_pages.close()
         await self._listener.stop(drain_seconds)
         self._forwarder.forget_connections()
         if self._discovery is not None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from px.core.client_login.login import Admitted, ClientAuth, Refused
 from px.core.errors import ClientLoginError
 from px.core.http.request_head import RequestHead
-from px.downstream.client_request import check_is_for_proxy
+from px.downstream.client_request import is_for_px_itself
 from px.io.io_loop import IoLoop
 from px.io.stream import Stream
 from px.upstream.request_body import RequestBody
@@ -30,6 +30,10 @@ _WRONG = (
 _HINT = (
     "Give your program a user name and password of this Px, as in http://USER:PASSWORD@HOST:PORT for its"
     " proxy; the person who runs this Px has set them (--client_username)."
+)
+_PAGE_HINT = (
+    "Log in to the page with a user name and password of this Px; the person who runs this Px has set them"
+    " (--client_username)."
 )
 _SILENT = (
     "Px cannot check the login now: the keyring or domain controller that knows its users does not answer."
@@ -57,23 +61,26 @@ class ClientAuthenticator:
         self._io_loop = io_loop
         self._login = auth.open_login()
         self._challenge = b""
+        self._is_for_page = False
         #: The user that sent the last admitted request; empty: none was admitted, or it needed no login.
         self.user = ""
 
     async def admit(self, head: RequestHead) -> None:
         """Return if the client may have a request served.
 
+        A request for a page of Px is a request for a web server: browsers log in there with Authorization
+        after a 401, and take a 407 for an error (RFC 9110 11.6, 11.7).
+
         Raises:
             ClientLoginError: The client has to log in first; nothing of the request may be used.
-            BadRequestError: The request is for pages of Px, or its body is malformed.
+            BadRequestError: The body of the request is malformed.
             BrokenStreamError: The client is gone.
         """
         self.user, self._challenge = "", b""
-        # A 407 does not fit a request for a web server (RFC 9112 3.2), and Px has no pages of its own. Refuse
-        # the request here, so that nobody reaches the pages that may come one day without a login.
-        check_is_for_proxy(head)
+        self._is_for_page = is_for_px_itself(head)
+        field = b"authorization" if self._is_for_page else b"proxy-authorization"
         began = self._io_loop.now()
-        verdict = await _wait_for(self._login.receive(head))
+        verdict = await _wait_for(self._login.receive(head, field))
         if isinstance(verdict, Admitted):
             self.user, self._challenge = verdict
             return
@@ -118,18 +125,26 @@ class ClientAuthenticator:
             return False
 
     def _explain(self, refused: Refused, *, is_body_read: bool = False) -> ClientLoginError:
-        error = ClientLoginError(_WRONG if refused.reason else _WANTED, _HINT)
-        error.fields = [(b"Proxy-Authenticate", challenge) for challenge in refused.challenges]
+        cause = _WRONG if refused.reason else _WANTED
+        if self._is_for_page:
+            error = ClientLoginError(cause, _PAGE_HINT, status=401)
+        else:
+            error = ClientLoginError(cause, _HINT)
+        error.fields = [(self._challenge_field, challenge) for challenge in refused.challenges]
         error.is_body_read = is_body_read
         error.is_routine = not refused.reason
         if refused.reason:
             error.detail = f"refused the login of the client at {self._client.peer}: {refused.reason}"
         return error
 
+    @property
+    def _challenge_field(self) -> bytes:
+        return b"WWW-Authenticate" if self._is_for_page else b"Proxy-Authenticate"
+
     def take_fields(self) -> list[tuple[bytes, bytes]]:
         """Return the fields that the answer to the request must carry; the next call returns none."""
         challenge, self._challenge = self._challenge, b""
-        return [(b"Proxy-Authenticate", challenge)] if challenge else []
+        return [(self._challenge_field, challenge)] if challenge else []
 
     def __repr__(self) -> str:
         return f"<ClientAuthenticator {self._login!r}>"

@@ -70,6 +70,11 @@ class Client:
         return host, int(port)
 
     @property
+    def own_port(self) -> int:
+        """The port of Px that the client is connected to."""
+        return int(self.stream.sock.getsockname()[1])
+
+    @property
     def trace(self) -> RequestTrace:
         """The trace of the request under way."""
         return self.trace_log.trace

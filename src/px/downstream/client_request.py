@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from px.core.errors import BadRequestError, LoopError
+from px.core.errors import LoopError
 from px.core.http.framing import FramingKind
 from px.core.http.own_answer import format_options, format_trace, max_forwards
 from px.core.http.request_head import RequestHead
@@ -18,29 +18,12 @@ def is_for_px_itself(head: RequestHead) -> bool:
     return head.form in _TO_PX_ITSELF
 
 
-def check_is_for_proxy(head: RequestHead) -> None:
-    """Return if a request is for a proxy.
-
-    Raises:
-        BadRequestError: The request is for a web server: Px has no pages.
-    """
-    if is_for_px_itself(head):
-        raise BadRequestError(
-            "This is Px, a proxy. It serves no pages of its own at this address.",
-            "Use it as the proxy of your programs: set http_proxy and https_proxy to"
-            f" http://{head.authority.to_bytes().decode('ascii')}.",
-        )
-
-
 def answer_here(head: RequestHead, service: Service) -> bytes | None:
     """Return the answer to a TRACE or OPTIONS whose last hop is Px; None: the request is another one.
 
     Raises:
-        BadRequestError: As `check_is_for_proxy`.
         LoopError: As `check_loop`.
     """
-    if head.form in _TO_PX_ITSELF:
-        check_is_for_proxy(head)
     if head.method in _COUNT_HOPS and max_forwards(head) == 0:
         check_loop(head, service)
         make = format_trace if head.method == b"TRACE" else _format_options

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from functools import partial
 
 from px.core.auth.connection_login import offers_connection_login
 from px.core.errors import BadRequestError, BadResponseError, ClientLeftError, PxError
 from px.core.http.framing import FramingKind
 from px.core.http.head_format import format_response
-from px.core.http.own_answer import format_error, format_established
+from px.core.http.own_answer import format_endless, format_error, format_established, format_own
 from px.core.http.request_head import RequestHead, parse_request
 from px.core.http.response_head import ResponseHead
 from px.downstream.answer_body import AnswerBody
 from px.downstream.client import Client
 from px.downstream.client_end import LINGER_SECONDS, reset_when_taken
 from px.downstream.client_head import read_head
-from px.downstream.client_request import answer_here, may_keep
+from px.downstream.client_request import answer_here, is_for_px_itself, may_keep
+from px.downstream.page_answer import PageAnswer, Visitor
 from px.upstream.message import LOGIN_REQUIRED, Answer, Request
 from px.upstream.request_body import STALL_SECONDS
 
@@ -62,15 +64,56 @@ class HttpFrontEnd:
         return head
 
     def answer_here(self) -> Awaitable[bool] | None:
-        """Answer TRACE and OPTIONS at their last hop, and refuse requests for pages: Px has none."""
+        """Answer requests for Px's own pages, and TRACE and OPTIONS at their last hop."""
         head = self._head
         assert head is not None  # noqa: S101 - it was read
+        if is_for_px_itself(head):
+            return self._answer_page(head)
         answer = answer_here(head, self._client.service)
         return None if answer is None else self._answer_here(answer, keep=may_keep(head))
 
     def _answer_here(self, answer: bytes, *, keep: bool) -> Awaitable[bool]:
         self._client.trace.begin_answer(_OK)
         return self._write_own(answer, keep=keep)
+
+    async def _answer_page(self, head: RequestHead) -> bool:
+        client = self._client
+        counters = client.service.counters
+        counters.pages += 1
+        sent_bytes = client.stream.sent_bytes
+        try:
+            page = await client.service.answer_page(head, Visitor(client.end[0], client.own_port))
+            fields = list(page.fields)
+            if client.authenticator is not None:
+                fields += client.authenticator.take_fields()
+            client.trace.begin_answer(page.status)
+            if page.events is not None:
+                return await self._send_events(page, page.events, fields, is_head=head.method == b"HEAD")
+            keep = may_keep(head) and not client.is_ending
+            answer = format_own(page.status, page.body, page.content_type, fields=fields, keep_alive=keep)
+            if head.method == b"HEAD":
+                answer = answer[: len(answer) - len(page.body)]
+            return await self._write_own(answer, keep=keep)
+        finally:
+            counters.page_bytes += client.stream.sent_bytes - sent_bytes
+
+    async def _send_events(
+        self,
+        page: PageAnswer,
+        events: AsyncGenerator[bytes, None],
+        fields: list[tuple[bytes, bytes]],
+        *,
+        is_head: bool,
+    ) -> bool:
+        """Send a page that has no end yet: it ends with the connection."""
+        head = format_endless(page.status, page.content_type, fields=fields)
+        async with contextlib.aclosing(events):
+            self.is_answering = self._ends_by_close = True
+            await self._client.write(head, LINGER_SECONDS)
+            while not is_head and (event := await anext(events, b"")):
+                await self._client.write(event, LINGER_SECONDS)
+            self.is_answering = False
+        return False
 
     async def send_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx on; clients of HTTP/1.0 do not know them."""

@@ -10,6 +10,7 @@ from px.core.http.target import Authority
 from px.core.trace.access_record import AccessRecord
 from px.downstream.activity.counters import Counters
 from px.downstream.idle_warnings import IdleWarnings
+from px.downstream.page_answer import AnswerPage, answer_no_page
 from px.io.io_loop import IoLoop
 from px.upstream.forwarder import Forwarder
 
@@ -29,6 +30,7 @@ class Service:
         is_own: Whether an authority is an address that Px itself listens on.
         counters: Count what the sessions do.
         client_auth: How clients log in at Px; None: clients need no login.
+        answer_page: Answers requests for Px's own pages.
         log_access: Writes the access log line of a request that has ended; None: the access log is off.
         idle_warnings: Warns of tunnels that were closed because they were silent.
     """
@@ -43,6 +45,7 @@ class Service:
     is_own: Callable[[Authority], bool]
     counters: Counters
     client_auth: ClientAuth | None = None
+    answer_page: AnswerPage = answer_no_page
     log_access: Callable[[AccessRecord], None] | None = None
     idle_warnings: IdleWarnings = field(default_factory=IdleWarnings)
 

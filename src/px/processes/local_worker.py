@@ -66,7 +66,15 @@ class LocalWorker:
         with contextlib.ExitStack() as opened:
             sockets = [opened.enter_context(sock.dup()) for sock in self._shared]
             shared_right = self._shared_right
-            self._px = Px(order.settings, sockets, order.state, order.installation, access_sink, shared_right)
+            self._px = Px(
+                order.settings,
+                sockets,
+                order.state,
+                order.installation,
+                access_sink,
+                shared_right,
+                ask_status=self.ask_status,
+            )
             opened.pop_all()
         self._px.follow_proxy(lambda text: self._on_notice(format_proxy_notice(text)))
         self._serving = asyncio.create_task(self._px.serve())

@@ -131,6 +131,7 @@ class Program:
         launch: Launch,
     ) -> None:
         self._supervisor = supervisor
+        supervisor.describe = self._describe
         self._load = load
         self._announce = announce
         self._notices = notices
@@ -271,7 +272,7 @@ class Program:
             case "reload":
                 return await self._join_reload()
             case "status":
-                return await self._report()
+                return await self._supervisor.report()
             case "launch":
                 return asdict(self._launch)
         raise StartupError("the running Px is of another version and does not know this command")
@@ -306,7 +307,8 @@ class Program:
         _LOGGER.info("reloaded")
         return {"warnings": warnings, "listen": self._supervisor.listen_sockets.addresses}
 
-    async def _report(self) -> dict[str, object]:
+    def _describe(self) -> dict[str, object]:
+        """Return what a status says of Px as a whole."""
         settings, listen_sockets = self._supervisor.settings, self._supervisor.listen_sockets
         return {
             "version": __version__,
@@ -324,7 +326,6 @@ class Program:
             "noproxy": str(settings.noproxy),
             "warnings_log": self._notices.log_path,
             "clients_log_in": not settings.client_auth.is_none,
-            **await self._supervisor.report(),
         }
 
 

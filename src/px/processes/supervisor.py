@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -67,6 +67,8 @@ class Supervisor:
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_ending = False
         self._changing = asyncio.Lock()
+        #: Returns what a status says of Px as a whole, besides the workers.
+        self.describe: Callable[[], Mapping[str, object]] = dict
         self._past_counters: dict[str, int] = {}
         self._past_traffic: dict[str, Any] = {}
         self._past_problems: Sequence[ProblemReport] = ()
@@ -169,7 +171,8 @@ class Supervisor:
         asking = (_ask(pool, worker) for pool in self._pools for worker in pool.workers)
         reports = await asyncio.gather(*asking)
         problems = merge_problems([self._past_problems, self._notices.problems])
-        return merge_reports(reports, self._past_counters, self._past_traffic, problems)
+        merged = merge_reports(reports, self._past_counters, self._past_traffic, problems)
+        return {**self.describe(), **merged}
 
     def __repr__(self) -> str:
         return f"<Supervisor {self._pools}>"

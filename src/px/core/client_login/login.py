@@ -158,13 +158,17 @@ class ClientLogin:
         self._negotiation: Negotiation | None = None
         self._user = ""
 
-    async def receive(self, head: RequestHead) -> Admitted | Refused:
+    async def receive(self, head: RequestHead, field: bytes = b"proxy-authorization") -> Admitted | Refused:
         """Return whether a request may go on.
+
+        Args:
+            head: The request.
+            field: The field that has the login, in lower case.
 
         Raises:
             TimeoutError: The login could not be verified; it may be right or wrong.
         """
-        values = head.notable.get(b"proxy-authorization")
+        values = head.notable.get(field)
         if values is None:
             return Admitted(self._user) if self._user else Refused(self._auth.format_offers())
         found = parse_challenges(values)

@@ -77,6 +77,18 @@ def format_own(
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
+def format_endless(status: int, content_type: bytes, *, fields: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return the head of an answer of Px itself whose body ends with the connection."""
+    lines = [
+        b"HTTP/1.1 %d %b" % (status, _reason(status).encode("ascii")),
+        b"Content-Type: " + content_type,
+        b"Cache-Control: no-store",
+        *(name + b": " + value for name, value in fields),
+        b"Connection: close",
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
 def format_established(fields: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Return the answer to a CONNECT whose tunnel is open (RFC 9110 9.3.6)."""
     lines = b"".join(b"%b: %b\r\n" % field for field in fields)

@@ -1,0 +1,40 @@
+"""Px's own pages, made when somebody asks for one for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from px.core.http.request_head import RequestHead
+from px.downstream.page_answer import PageAnswer, Visitor
+
+if TYPE_CHECKING:
+    from px.downstream.pages.pages import Pages, PageSources
+
+
+class OwnPages:
+    """The pages of a worker.
+
+    Args:
+        make_sources: Returns what the pages show.
+    """
+
+    def __init__(self, make_sources: Callable[[], PageSources]) -> None:
+        self._make_sources = make_sources
+        self._pages: Pages | None = None
+
+    async def answer(self, head: RequestHead, visitor: Visitor) -> PageAnswer:
+        """Return the page that a request asks for; see `Pages.answer`."""
+        if self._pages is None:
+            from px.downstream.pages.pages import Pages  # noqa: PLC0415 - only once somebody asks
+
+            self._pages = Pages(self._make_sources())
+        return await self._pages.answer(head, visitor)
+
+    def close(self) -> None:
+        """End what the pages still send."""
+        if self._pages is not None:
+            self._pages.close()
+
+    def __repr__(self) -> str:
+        return f"<OwnPages {self._pages!r}>"

@@ -1,0 +1,69 @@
+"""What a front end needs of Px's own pages: who asks for one, and what the answer is.
+
+`px.downstream.pages` makes the answers. It is loaded when somebody asks for a page for the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from px.core.errors import ClientError
+from px.core.http.request_head import RequestHead
+
+
+class Visitor(NamedTuple):
+    """A client that asks for a page.
+
+    Attributes:
+        host: Its IP address.
+        port: The port of Px that it is connected to.
+    """
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageAnswer:
+    """A page.
+
+    Attributes:
+        status: The status of the answer.
+        content_type: The value of Content-Type.
+        body: The whole body; empty if there are `events`.
+        fields: More fields.
+        events: The parts of a body that has no end yet; None: `body` is the body.
+    """
+
+    status: int
+    content_type: bytes
+    body: bytes
+    fields: Sequence[tuple[bytes, bytes]] = ()
+    events: AsyncGenerator[bytes, None] | None = None
+
+
+class PageError(ClientError):
+    """Px does not serve the page to this client.
+
+    Args:
+        status: The status of the answer.
+        cause: As of `PxError`.
+        hint: As of `PxError`.
+    """
+
+    phrase = "no page for this request"
+
+    def __init__(self, status: int, cause: str, hint: str = "") -> None:
+        super().__init__(cause, hint, status=status)
+
+
+#: Returns the page that a request asks for. The client has logged in, if clients have to.
+#: Raises PageError.
+AnswerPage = Callable[[RequestHead, Visitor], Awaitable[PageAnswer]]
+
+
+async def answer_no_page(head: RequestHead, _: Visitor) -> PageAnswer:
+    """Refuse a request for a page, where a Px has none: one that only checks something."""
+    raise PageError(404, f"This is Px, a proxy. It has no pages at {head.authority}.")
