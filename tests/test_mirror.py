@@ -14,7 +14,7 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "__main__": ("processes/test_program.py", "runs `python -m px` as a process"),
     "app/proxy_discovery": ("test_found_upstreams.py", "a running Px finds its upstreams in each place"),
     "checks/fresh_px checks/px_client": ("checks/test_login_test.py", "its tests send requests by them"),
-    "checks/login_checks checks/route_checks checks/upstream_checks": (
+    "checks/login_checks checks/route_checks checks/upstream_checks checks/walk": (
         "checks/test_doctor.py",
         "what matters is which step of the doctor names a cause",
     ),

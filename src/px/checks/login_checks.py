@@ -12,6 +12,7 @@ from px.core.errors import LoginError, LoginUnusableError, PxError
 from px.core.login.method import Method
 from px.core.login.method_choice import LoginChoice
 from px.system.login.ticket_renewal import ask_kdc
+from px.system.process.waiting import waiting_for
 
 if TYPE_CHECKING:
     from px.app.px import PxParts
@@ -35,6 +36,7 @@ class LoginCheck:
     Attributes:
         is_done: Whether the upstream has accepted the login.
         failed: The name of the step that failed; empty: none has.
+        wants_password: Whether it failed because Px has no password; then nothing was sent to the upstream.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class LoginCheck:
         self._schemes = schemes
         self._target = request.authority.to_bytes().decode("ascii")
         self._teller = teller
-        self.is_done, self.failed = False, ""
+        self.is_done, self.failed, self.wants_password = False, "", False
 
     async def run(self) -> None:
         """Get a ticket where one is needed, and log in."""
@@ -83,7 +85,8 @@ class LoginCheck:
             await source.open_session(Method.KERBEROS.mechanism, hop.host, None).step(None)
 
         try:
-            await ask_kdc(source, self._login.guard, gate, ask)
+            with waiting_for(_name_kdc(source.identity.name)):
+                await ask_kdc(source, self._login.guard, gate, ask)
         except LoginError as error:
             others = [method.value for method in methods if method is not Method.KERBEROS]
             if isinstance(error, LoginUnusableError) and others:
@@ -99,7 +102,8 @@ class LoginCheck:
     async def _log_in(self) -> None:
         login, elapsed = self._login, stopwatch()
         try:
-            await self._parts.exchanger.verify_login(self._hop, login)
+            with waiting_for(f"the login at {login.upstream}"):
+                await self._parts.exchanger.verify_login(self._hop, login)
         except LoginError as error:
             self._fail("Login", error, elapsed())
         except PxError:
@@ -113,13 +117,24 @@ class LoginCheck:
 
     def _fail(self, name: str, error: LoginError, seconds: float | None = None) -> None:
         self.failed = name
+        source = self._login.source
+        has_password = source.identity.is_named and source.secret_place
+        self.wants_password = isinstance(error, LoginUnusableError) and not has_password
         self._teller.tell(Step(name, Verdict.FAILED, f"{error.cause.rstrip('.')}.", error.hint, seconds))
 
 
 def _describe_ticket(ticket: Ticket | None) -> str:
     """Return whose ticket it is and when it expires, as the end of a sentence; empty if nobody tells."""
-    if ticket is None:
-        return ""
+    return f", by the ticket of {format_ticket(ticket)}" if ticket is not None else ""
+
+
+def format_ticket(ticket: Ticket) -> str:
+    """Return whose ticket it is, and until when it is valid."""
     expires = time.localtime(ticket.expires_at)
     form = "%H:%M" if expires[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M"
-    return f", by the ticket of {ticket.principal} until {time.strftime(form, expires)}"
+    return f"{ticket.principal} until {time.strftime(form, expires)}"
+
+
+def _name_kdc(principal: str) -> str:
+    _, has_realm, realm = principal.rpartition("@")
+    return f"the KDC of {realm}" if has_realm else "the Kerberos KDC"

@@ -12,10 +12,13 @@ from px.checks.target import SiteRequests
 from px.core.http.request_head import RequestHead
 from px.core.http.target import Authority
 from px.core.trace.access_record import show_target
+from px.system.process.waiting import waiting_for
 
 _FORBIDDEN, _LOGIN_REQUIRED, _SERVER_ERROR = 403, 407, 500
 _IN_USE: Final = "in use"
-_OTHER_SITE: Final = "Try another site, as in --test=http://www.example.org/."
+_OTHER_SITE: Final = (
+    "Try another site, as in --test=http://www.example.org/; --doctor and --setup take one, too."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,19 @@ async def send_requests(px: PxUnderTest, requests: SiteRequests, tell: Tell) -> 
         requests: To send.
         tell: Takes the steps.
     """
-    get = await ask_px(px.address, requests.get)
+    get = await _ask(px, requests.get)
     tell(_judge(requests.get, get))
     if get.cause:
         tell(make_skipped("CONNECT", "the GET"))
         return False
-    tell(_judge(requests.connect, await ask_px(px.address, requests.connect)))
+    tell(_judge(requests.connect, await _ask(px, requests.connect)))
     return True
+
+
+async def _ask(px: PxUnderTest, request: RequestHead) -> PxAnswer:
+    target = show_target(request.target)
+    with waiting_for(f"the answer to {request.method.decode('ascii')} {target}"):
+        return await ask_px(px.address, request)
 
 
 def tell_logins(px: PxUnderTest, tell: Tell) -> None:

@@ -11,6 +11,7 @@ from px.core.errors import PacError, PxError
 from px.core.rules.pac_location import hide_query
 from px.core.rules.route import Direct, Route, format_upstreams
 from px.routing.discovered_proxy import DiscoveredProxy, url_for_script
+from px.system.process.waiting import waiting_for
 
 if TYPE_CHECKING:
     from px.app.px import PxParts
@@ -31,7 +32,8 @@ async def check_routes(
     """
     elapsed = stopwatch()
     try:
-        routes = await parts.router.routes_for(request, is_from_here=True)
+        with waiting_for("the proxy settings of this computer or network"):
+            routes = await parts.router.routes_for(request, is_from_here=True)
     except PxError as error:
         name = "PAC" if isinstance(error, PacError) else "Proxy"
         teller.tell(Step(name, Verdict.FAILED, error.cause, error.hint, elapsed()))

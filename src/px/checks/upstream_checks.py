@@ -15,6 +15,7 @@ from px.core.errors import BadResponseError, PxError
 from px.core.host import to_address
 from px.core.http.target import Authority
 from px.core.login.method import SCHEME_NAMES
+from px.system.process.waiting import waiting_for
 from px.upstream.connections.connection import ClosedBeforeAnswerError
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class UpstreamCheck:
     async def _resolve(self) -> bool:
         host, elapsed = self._hop.host, stopwatch()
         try:
-            addresses = await self._parts.resolver.resolve(host)
+            with waiting_for(f"the address of {host}"):
+                addresses = await self._parts.resolver.resolve(host)
         except PxError as error:
             self._tell(Step("DNS", Verdict.FAILED, error.cause, error.hint, elapsed()))
             return False
@@ -91,7 +93,8 @@ class UpstreamCheck:
     async def _dial(self, name: str, hop: Hop) -> bool:
         elapsed = stopwatch()
         try:
-            connection = await self._parts.hop_dialer.connect(hop)
+            with waiting_for(f"a connection to {Authority(hop.host, hop.port)}"):
+                connection = await self._parts.hop_dialer.connect(hop)
         except PxError as error:
             self._tell(Step(name, Verdict.FAILED, error.cause, error.hint, elapsed()))
             return False
@@ -104,7 +107,8 @@ class UpstreamCheck:
         """Return what the upstream answers to a request without a login; None: no answer of HTTP."""
         elapsed, name = stopwatch(), self._hop.name
         try:
-            head = await self._send()
+            with waiting_for(f"an answer of the {name}"):
+                head = await self._send()
         except TimeoutError:
             cause, hint = f"The {name} accepts connections, but sent no answer.", ""
         except ClosedBeforeAnswerError as error:

@@ -20,11 +20,10 @@ from px.checks.step import Step, Verdict, format_step
 from px.checks.target import parse_test_url
 from px.cli.env.endpoint import Endpoint, own_address
 from px.cli.invocation import load_invocation
-from px.config.stored_passwords import LOAD_SECONDS, StoredPasswords
+from px.cli.passwords import load_passwords
 from px.core.http.target import Authority
 from px.core.startup_errors import ConfigError, NotRunningError
 from px.processes.control_client import ControlClient, RefusedError, plan_restart
-from px.system.login.keyring import Keyring
 from px.system.process.line_width import find_columns
 from px.system.state.installation import state_directory
 from px.system.state.private_files import open_private
@@ -66,13 +65,13 @@ def check_login(invocation: Invocation, settings: Settings, tell: TellLine, warn
     requests = parse_test_url(invocation.action_value, "--test")
     found = Found(None, why="with the options given now")
     if not invocation.asks_for_new_px:
-        found = _look_at_port(settings)
+        found = look_at_port(settings)
     shown = _Screen(tell)
     if found.running is not None:
         asyncio.run(run_login_test(found.running, requests, shown.tell))
         return not shown.failed
     check_routes(settings)
-    settings = StoredPasswords(Keyring(LOAD_SECONDS), warn).add_to(settings)
+    settings = load_passwords(settings, warn)
 
     async def run() -> None:
         async with running_fresh_px(settings, state_directory()) as (px, address):
@@ -100,12 +99,12 @@ def run_doctor(invocation: Invocation, settings: Settings, tell: TellLine) -> bo
         shown.tell(make_fault_step(invocation.fault))
         return _end(invocation, settings, shown, directory, None)
     password_warnings: list[str] = []
-    found, is_new = _look_at_port(settings), invocation.asks_for_new_px
+    found, is_new = look_at_port(settings), invocation.asks_for_new_px
     running = None if is_new else found.running
     if running is not None:  # it has passwords of its own
         invocation, settings = _load_as_running(invocation, settings)
     else:
-        settings = StoredPasswords(Keyring(LOAD_SECONDS), password_warnings.append).add_to(settings)
+        settings = load_passwords(settings, password_warnings.append)
     patient = Patient(
         settings=settings,
         state=state_directory(),
@@ -135,7 +134,8 @@ def _end(
     return not shown.failed
 
 
-def _look_at_port(settings: Settings) -> Found:
+def look_at_port(settings: Settings) -> Found:
+    """Return what has the port of these settings."""
     client = ControlClient(state_directory(), settings.port)
     try:
         status = client.status()

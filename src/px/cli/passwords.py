@@ -10,7 +10,19 @@ from px.cli.terminal import EXIT_OK, announce, print_answer, print_message
 from px.core.startup_errors import ConfigError
 
 if TYPE_CHECKING:
-    from px.config.settings import Invocation
+    from collections.abc import Callable
+
+    from px.config.settings import Invocation, Settings
+
+
+def load_passwords(settings: Settings, warn: Callable[[str], object]) -> Settings:
+    """Return the settings with the passwords of the keyring; `warn` takes a line if it does not work."""
+    from px.config.stored_passwords import LOAD_SECONDS, StoredPasswords  # noqa: PLC0415
+    from px.system.login.keyring import Keyring  # noqa: PLC0415
+    from px.system.process.waiting import waiting_for  # noqa: PLC0415
+
+    with waiting_for("the system's keyring, which may want to be unlocked"):
+        return StoredPasswords(Keyring(LOAD_SECONDS), warn).add_to(settings)
 
 
 def store_password(invocation: Invocation) -> int:

@@ -15,14 +15,13 @@ from px.app.proxy_discovery import check_routes
 from px.checks.fresh_px import ClientLogin, running_fresh_px
 from px.cli.env.endpoint import Endpoint, ProxyValues
 from px.cli.invocation import open_log, settings_of
+from px.cli.passwords import load_passwords
 from px.cli.running_px import control_client
 from px.cli.terminal import print_message
-from px.config.stored_passwords import LOAD_SECONDS, StoredPasswords
 from px.core.startup_errors import NotRunningError
 from px.logs.access_log import open_sink
 from px.logs.log import working_directory
 from px.processes.control_client import RefusedError
-from px.system.login.keyring import Keyring
 from px.system.process.command_output import without_bundle
 from px.system.process.foreground import find_program, run_in_foreground
 from px.system.process.open_files import read_limits
@@ -71,7 +70,7 @@ async def _running_own_px(invocation: Invocation) -> AsyncIterator[ProxyValues]:
     settings, state = settings_of(invocation), state_directory()
     check_routes(settings)
     open_log(settings, "run")
-    settings = StoredPasswords(Keyring(LOAD_SECONDS), print_message).add_to(settings)
+    settings = load_passwords(settings, print_message)
     login = None if settings.client_auth.is_none else ClientLogin("px", secrets.token_urlsafe())
     sink = open_sink(settings.accesslog, working_directory(), state, settings.accesslog_format)
     async with running_fresh_px(settings, state, login=login, access_sink=sink, most_failed_logins=None) as (

@@ -27,6 +27,7 @@ from px.processes.notices import Notices
 from px.processes.supervisor import Supervisor
 from px.system.login.keyring import Keyring
 from px.system.process.open_files import raise_limit
+from px.system.process.waiting import waiting_for
 from px.system.state.control_socket import (
     ControlAddress,
     may_command,
@@ -67,7 +68,8 @@ def run(
     Raises:
         StartupError: Px cannot listen, or no worker can serve.
     """
-    check_routes(settings)
+    with waiting_for("the system's proxy settings"):
+        check_routes(settings)
     with asyncio.Runner() as runner:
         runner.run(_serve(settings, load, announce, warn, launch))
     return 0
@@ -100,7 +102,8 @@ async def _serve_from(
     threads = ThreadLane("px-secrets", 1, timeout_seconds=float("inf"))
 
     async def add_secrets(settings: Settings) -> Settings:
-        return await threads.run(passwords.add_to, settings)
+        with waiting_for("the system's keyring, which may want to be unlocked"):
+            return await threads.run(passwords.add_to, settings)
 
     with SharedRight.create() as shared_right:
         supervisor = Supervisor(settings, listen_sockets, state, add_secrets, shared_right, notices)
