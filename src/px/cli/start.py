@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from px.cli.invocation import load_invocation, open_log, settings_of
 from px.cli.running_px import control_client, quit_px
-from px.cli.terminal import announce, announce_and_leave, print_message, print_warnings
+from px.cli.terminal import announce, announce_and_leave, print_as_is, print_message, print_warnings
 from px.core.startup_errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def _start_in_background(invocation: Invocation) -> int:
     from px.cli.background import start_in_background  # noqa: PLC0415
 
     code, output = start_in_background(invocation.flags)
-    print(output, file=sys.stderr if code else sys.stdout, flush=True)
+    (print_as_is if code else announce)(output)
     return code
 
 

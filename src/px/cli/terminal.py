@@ -52,6 +52,11 @@ def print_warnings(warnings: Sequence[str]) -> None:
         print_message(f"warning: {warning}")
 
 
+def print_as_is(text: str) -> None:
+    """Print on stderr what another Px has said."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def print_message(text: str) -> None:
     """Print a note or a warning on stderr; a warning begins with ``warning:``."""
     if text.startswith(_WARNING):

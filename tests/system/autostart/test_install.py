@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from px.core.startup_errors import InstallError
 from px.system.autostart.install import install, make_own_start, uninstall
 from px.system.autostart.start import Start, try_command
 from tests.cli.px_command import run_px
-from tests.px_process import PxProcess
+from tests.free_ports import free_port
 
 
 class Place:
@@ -33,7 +34,10 @@ class Place:
 
     def write(self, start: Start) -> str:
         self.there = self.format(start)
-        return "To start it now: start it"
+        return "a note"
+
+    def start_now(self) -> bool:
+        return False
 
     def remove(self) -> None:
         self.there = None
@@ -51,7 +55,7 @@ OURS = Start(("px", "--config=a"), Path("/"))
 def test_a_second_install_reports_that_px_already_starts():
     place = Place()
     assert install(place, OURS, replaces=False) == (
-        "Px will start at login: px --config=a\nThe entry is in the place\nTo start it now: start it"
+        "Px will start at login: px --config=a\nThe entry is in the place\na note"
     )
     assert install(place, OURS, replaces=False).startswith("Px starts at login already: px --config=a\n")
     assert place.there == "px --config=a"
@@ -109,6 +113,14 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def port(home: Path) -> Iterator[int]:
+    """Return a port; a Px that has been started there ends with the test."""
+    port = free_port()
+    yield port
+    assert run_px("--quit", f"--port={port}", cwd=home).returncode in {0, 3}
+
+
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the unit is for Linux")
 
 
@@ -123,11 +135,13 @@ def command_of(unit: Path) -> list[str]:
 
 @linux_only
 @pytest.mark.shows("--install", "--uninstall", "--force")
-def test_install_and_uninstall_twice_each(home):
-    run_px("--proxy=a:1", "--save", cwd=home)
+def test_install_and_uninstall_twice_each(home, port):
+    run_px("--proxy=a:1", f"--port={port}", "--save", cwd=home)
     first, second = run_px("--install", cwd=home), run_px("--install", cwd=home)
     unit = unit_of(home)
     assert (first.returncode, first.stderr) == (second.returncode, second.stderr) == (0, "")
+    assert "Px runs in the background, pid " in first.stdout
+    assert "Px runs already, pid " in second.stdout
     assert first.stdout.startswith("Px will start at login: ")
     assert second.stdout.startswith("Px starts at login already: ")
     assert f"The entry is in {unit}\n" in first.stdout
@@ -141,9 +155,9 @@ def test_install_and_uninstall_twice_each(home):
 
 @linux_only
 @pytest.mark.shows("--install", "--force")
-def test_another_px_ini_needs_force(home):
-    run_px("--config=a.ini", "--save", cwd=home)
-    run_px("--config=b.ini", "--save", cwd=home)
+def test_another_px_ini_needs_force(home, port):
+    for name in ("a", "b"):
+        run_px(f"--config={name}.ini", "--noproxy=*", f"--port={port}", "--save", cwd=home)
     run_px("--config=a.ini", "--install", cwd=home)
     refused = run_px("--config=b.ini", "--install", cwd=home)
     assert (refused.returncode, refused.stdout) == (6, "")
@@ -157,20 +171,23 @@ def test_another_px_ini_needs_force(home):
 @linux_only
 def test_install_warns_of_settings_that_px_will_lack_at_login(home):
     done = run_px("--proxy=a:1", "--port", "7", "--install", cwd=home, PX_USERNAME="alice")
-    assert done.returncode == 0
-    flags, outside, no_ini = done.stderr.splitlines()
+    assert done.returncode == 2
+    flags, outside, no_ini, cause, result = done.stderr.splitlines()
     assert flags.startswith("px: warning: --proxy, --port: --install does not save options")
     assert outside.startswith("px: warning: PX_USERNAME: ")
     assert f"--config={home / 'config' / 'px' / 'px.ini'} --save creates it" in no_ini
+    assert cause.startswith("px: no upstream proxy is known")
+    assert result.startswith("px: warning: Px is installed, but could not start now")
     assert not [word for word in command_of(unit_of(home)) if word.startswith(("--proxy", "--config"))]
 
 
 @linux_only
 @pytest.mark.shows("--install")
-def test_the_installed_command_starts_px_from_anywhere_with_its_px_ini(home):
-    ini, port = home / "a b" / "my px.ini", PxProcess(home).port
+def test_the_installed_command_starts_px_now_and_from_anywhere_with_its_px_ini(home, port):
+    ini = home / "a b" / "my px.ini"
     run_px(f"--config={ini}", "--noproxy=127.*", f"--port={port}", "--save", cwd=home)
-    run_px(f"--config={ini}", "--install", cwd=home)
+    assert f"listens on 127.0.0.1:{port}" in run_px(f"--config={ini}", "--install", cwd=home).stdout
+    assert run_px("--quit", f"--port={port}", cwd=home).returncode == 0
     command = command_of(unit_of(home))
     with subprocess.Popen(command, cwd="/", env={"HOME": str(home)}, stdout=subprocess.PIPE, text=True) as px:
         try:

@@ -145,7 +145,7 @@ def test_a_command_that_systemd_would_refuse_is_an_error(home, command):
     assert not units_of(home).exists()
 
 
-def test_systemd_reloads_its_units_if_it_runs(home, monkeypatch):
+def test_systemd_reloads_its_units_and_starts_px_if_it_runs(home, monkeypatch):
     """A fake systemctl records its arguments, because the tests have no systemd session."""
     systemctl, notes = home / "bin" / "systemctl", home / "notes"
     systemctl.parent.mkdir()
@@ -153,6 +153,7 @@ def test_systemd_reloads_its_units_if_it_runs(home, monkeypatch):
     systemctl.chmod(0o700)
     monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
     unit = UserUnit(units_of(home))
-    assert unit.write(Start(("/bin/true",), home)) == "To start it now: systemctl --user start px"
+    assert unit.write(Start(("/bin/true",), home)) == ""
+    assert unit.start_now()
     unit.remove()
-    assert notes.read_text() == "--user daemon-reload\n" * 2
+    assert notes.read_text() == "--user daemon-reload\n--user start px.service\n--user daemon-reload\n"

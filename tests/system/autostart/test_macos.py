@@ -47,11 +47,20 @@ def test_launchd_does_not_restart_px_with_a_wrong_configuration(agent):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
-def test_launchd_enables_the_agent(agent, launchctl):
-    hint = agent.write(START)
+def test_launchd_enables_and_starts_the_agent(agent, launchctl):
+    agent.write(START)
     assert launchctl.read_text() == "enable gui/501/px-proxy\n"
-    assert hint.startswith("To start it now: launchctl bootstrap gui/501 ")
-    assert agent.place in hint
+    assert agent.start_now()
+    assert launchctl.read_text().splitlines()[1:] == [f"bootstrap gui/501 {agent.place}"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
+def test_an_agent_that_launchd_has_already_is_only_started(agent, launchctl, tmp_path):
+    program = tmp_path / "bin" / "launchctl"
+    program.write_text(f'{program.read_text()}[ "$1" != bootstrap ]\n')
+    agent.write(START)
+    assert agent.start_now()
+    assert launchctl.read_text().splitlines()[2:] == ["kickstart gui/501/px-proxy"]
 
 
 def test_reading_returns_what_was_written_or_none(agent):

@@ -11,6 +11,7 @@ from px.core.startup_errors import InstallError
 from px.system.autostart.install import find_autostart, install, uninstall
 from px.system.autostart.start import Start
 from tests.cli.px_command import run_px
+from tests.free_ports import free_port
 from tests.px_process import STOP_SECONDS, PxProcess
 from tests.windows import running_apart
 
@@ -82,9 +83,12 @@ def test_a_command_line_that_windows_would_not_start_is_an_error():
 
 @pytest.mark.shows("--install", "--uninstall")
 def test_install_and_uninstall_from_the_command_line(tmp_path):
-    run_px("--proxy=a:1", "--save", cwd=tmp_path)
+    port = free_port()
+    run_px("--proxy=a:1", f"--port={port}", "--save", cwd=tmp_path)
     done = run_px("--install", cwd=tmp_path)
+    assert run_px("--quit", f"--port={port}", cwd=tmp_path).returncode == 0
     assert (done.returncode, done.stderr) == (0, "")
+    assert "Px runs in the background, pid " in done.stdout
     value = read_value()
     assert value
     assert str(value[0]).endswith(f"--config={tmp_path / 'px.ini'}")
@@ -96,6 +100,7 @@ def test_the_command_in_the_run_key_starts_the_installed_px(tmp_path):
     px = PxProcess(tmp_path)
     (tmp_path / "px.ini").write_text(f"[proxy]\nport = {px.port}\nnoproxy = *\n")
     assert px.command("--install", names_port=False).returncode == 0
+    assert px.command("--quit").returncode == 0  # that one has started at once
     value = read_value()
     assert value
     with running_apart(px, str(value[0])) as process:

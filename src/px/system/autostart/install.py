@@ -2,7 +2,7 @@
 
 Each system keeps such registrations in its own place, an `Autostart`. This module has the rules that all
 systems share: a second ``--install`` or ``--uninstall`` does no harm, and Px replaces the registration of
-another Px only with ``--force``. Neither command starts or ends a Px now.
+another Px only with ``--force``. `px.cli.autostart` also starts Px at once; nothing here ends one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ class Autostart(Protocol):
         """Return the command that the system has now; None if it has none."""
 
     def write(self, start: Start) -> str:
-        """Register the command for the next login; return a sentence that says how to start Px now."""
+        """Register the command for the next login; return what the user has to know besides, or nothing."""
+
+    def start_now(self) -> bool:
+        """Start the registered command now, as at login; return whether the system has done so."""
 
     def remove(self) -> None:
         """Remove everything that `write` makes; parts may be missing."""
@@ -90,11 +93,11 @@ def install(autostart: Autostart, start: Start, *, replaces: bool) -> str:
         wanted, present = autostart.format(start), autostart.read()
         if present not in {None, wanted} and not replaces:
             raise InstallError(f"{autostart.place} has another one: {present}; --install --force replaces it")
-        now = autostart.write(start)  # also if the command is there: other parts of it may be missing
+        note = autostart.write(start)  # also if the command is there: other parts of it may be missing
     except OSError as error:
         raise InstallError(_format_failure(autostart, "cannot be written", error)) from None
     done = "starts at login already" if present == wanted else "will start at login"
-    return f"Px {done}: {wanted}\nThe entry is in {autostart.place}\n{now}"
+    return "\n".join(filter(None, [f"Px {done}: {wanted}", f"The entry is in {autostart.place}", note]))
 
 
 def uninstall(autostart: Autostart) -> str:

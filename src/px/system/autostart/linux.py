@@ -13,6 +13,7 @@ from px.system.state.whole_file import write_whole
 _NAME: Final = "px.service"
 _MARK: Final = "# Made by px --install; px --uninstall removes it."
 _COMMAND: Final = "ExecStart="
+NO_SYSTEMD: Final = "systemd does not answer here. If it runs at your next login, it starts Px then."
 _UNIT: Final = f"""\
 {_MARK}
 [Unit]
@@ -80,9 +81,11 @@ class UserUnit:
         self._link.parent.mkdir(mode=0o700, exist_ok=True)
         self._link.unlink(missing_ok=True)
         self._link.symlink_to(self._unit)
-        if try_command("systemctl", "--user", "daemon-reload"):
-            return "To start it now: systemctl --user start px"
-        return "systemd does not answer here. If it runs at your next login, it starts Px then."
+        return "" if try_command("systemctl", "--user", "daemon-reload") else NO_SYSTEMD
+
+    def start_now(self) -> bool:
+        """Have systemd start the unit."""
+        return try_command("systemctl", "--user", "start", _NAME)
 
     def remove(self) -> None:
         """Remove the link and the unit, and the directories that are empty then."""

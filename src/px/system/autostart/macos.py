@@ -57,7 +57,12 @@ class LaunchAgent:
         }
         write_whole(self._file, plistlib.dumps(agent), mode=0o644)
         try_command("launchctl", "enable", f"{self._domain}/{_LABEL}")  # the user may have disabled it
-        return f"To start it now: launchctl bootstrap {self._domain} {shlex.quote(str(self._file))}"
+        return ""
+
+    def start_now(self) -> bool:
+        """Have launchd load the agent, which starts it; or only start it, if it is loaded."""
+        is_started = try_command("launchctl", "bootstrap", self._domain, str(self._file))
+        return is_started or try_command("launchctl", "kickstart", f"{self._domain}/{_LABEL}")
 
     def remove(self) -> None:
         """Remove the agent."""

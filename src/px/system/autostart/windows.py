@@ -52,7 +52,11 @@ class RunKey:
         with winreg.CreateKey(winreg.HKEY_CURRENT_USER, _RUN) as key:
             winreg.SetValueEx(key, _NAME, 0, winreg.REG_SZ, line)
         _delete_value(_APPROVED)
-        return f"To start it now: {line}"
+        return ""
+
+    def start_now(self) -> bool:
+        """Return False: Windows reads the key at login only."""
+        return False
 
     def remove(self) -> None:
         """Delete the value."""
