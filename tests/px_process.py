@@ -67,7 +67,7 @@ class PxProcess:
         self._within = within
         self.directory = directory
         self._arguments = ((f"--workers={workers}",) if workers else ()) + arguments
-        self.environment = {**_clean_environment(directory), **(environment or {})}
+        self.environment = {**clean_environment(directory), **(environment or {})}
         self._output: list[str] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -248,7 +248,7 @@ def run_action(
     return subprocess.run(
         [*_PYTHON, *program, *arguments],
         cwd=directory,
-        env={**_clean_environment(directory), **(environment or {})},
+        env={**clean_environment(directory), **(environment or {})},
         input=stdin,
         capture_output=True,
         text=True,
@@ -258,7 +258,7 @@ def run_action(
     )
 
 
-def _clean_environment(directory: Path) -> dict[str, str]:
+def clean_environment(directory: Path) -> dict[str, str]:
     """The environment without anything that would change what Px does."""
     kept = {
         name: value

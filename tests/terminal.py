@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -28,16 +29,28 @@ class Terminal:
         environ: Its environment.
         columns: The width.
         rows: The height.
+        directory: Its working directory; None: that of the tests.
     """
 
     def __init__(
-        self, command: Sequence[str], environ: Mapping[str, str], columns: int = 80, rows: int = 24
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        columns: int = 80,
+        rows: int = 24,
+        directory: Path | None = None,
     ) -> None:
         self._master, slave = pty.openpty()
         self.resize(columns, rows)
         self.output = ""
         self.process = subprocess.Popen(
-            command, env=environ, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+            command,
+            cwd=directory,
+            env=environ,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
         )
         os.close(slave)
 

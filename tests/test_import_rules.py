@@ -26,14 +26,17 @@ CORE = {
 #: Each package below px ("" is px itself), and the packages that its modules may import besides their own.
 MAY_IMPORT: Mapping[str, set[str]] = {
     "": {"cli"},
-    "cli": {"", "app", "checks", "cli.completion", "cli.demo", "cli.env", "config", "config.imports", "io"}
-    | {"logs", "processes"}
+    "cli": {"", "app", "checks", "config", "config.imports", "io", "logs", "processes"}
+    | {"cli.completion", "cli.demo", "cli.env", "cli.setup"}
     | {"routing", "routing.pac"}
     | {"system.autostart", "system.login", "system.process", "system.state", "upstream.connections"}
     | {"core", "core.auth", "core.http", "core.rules"},
     "cli.completion": {"config"},
     "cli.env": {"config", "core", "core.http", "core.rules", "processes"},
     "cli.demo": {"app", "config", "core", "core.auth", "core.http", "core.rules", "io", "system.state"},
+    "cli.setup": {"checks", "config", "processes", "routing"}
+    | {"core", "core.auth", "core.login", "core.rules"}
+    | {"system.autostart", "system.login", "system.process", "system.state"},
     "checks": {
         "",
         "app",

@@ -82,6 +82,13 @@ def _test(invocation: Invocation) -> int:
     return EXIT_OK if check_login(invocation, settings, announce, print_message) else EXIT_TEST_FAILED
 
 
+def _set_up(invocation: Invocation) -> int:
+    from px.cli.setup_command import run_setup  # noqa: PLC0415
+
+    open_log(settings_of(invocation), "setup")
+    return run_setup(invocation)
+
+
 def _examine(invocation: Invocation) -> int:
     from px.cli.check_commands import run_doctor  # noqa: PLC0415
 
@@ -118,6 +125,7 @@ _FUNCTIONS: Final[dict[str, Callable[[Invocation], int]]] = {
     "status": show_status,
     "save": _save,
     "import": _import,
+    "setup": _set_up,
     "install": install_autostart,
     "uninstall": uninstall_autostart,
     "env": _print_env,

@@ -33,6 +33,8 @@ Usage: px [OPTIONS]            start Px
 First steps:
   px --demo
       Watch a login. This needs no network and no configuration.
+  px --setup
+      Find the proxy, log in, save what works, and start Px.
   px --proxy=proxy.corp.example:8080
       Log in at this proxy as the user who is logged in here. Then, in another
       terminal:
@@ -51,10 +53,10 @@ each option from the first of these that has it: the command line, the
 environment (PX_PORT for --port), .env in the working directory, px.ini (port
 in the section [proxy]).
 Exit codes: 0 success, 1 crash, 2 wrong configuration, 3 Px is not running,
-4 no route to the URL (--explain) or a step failed (--test, --doctor, --demo),
-5 the port is in use, 6 Px cannot be installed, 130 ended by Ctrl-C. --run ends
-with the code of its program, or with 127 if there is no such program, 126 if
-it cannot be run.
+4 no route to the URL (--explain) or a step failed (--test, --doctor, --setup,
+--demo), 5 the port is in use, 6 Px cannot be installed, 130 ended by Ctrl-C.
+--run ends with the code of its program, or with 127 if there is no such
+program, 126 if it cannot be run.
 """
 
 

@@ -33,9 +33,7 @@ def load_invocation(argv: Sequence[str]) -> Invocation:
 
 def settings_of(invocation: Invocation) -> Settings:
     """Return the settings of an invocation whose action reads settings."""
-    if invocation.settings is None:
-        raise AssertionError(f"{invocation.action} came without settings")
-    return invocation.settings
+    return invocation.known_settings
 
 
 def open_log(settings: Settings, process: str) -> None:

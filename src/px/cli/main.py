@@ -3,8 +3,8 @@
 Only this module ends the process.
 
 Exit codes: 0 success, 1 crash, 2 wrong configuration, 3 Px is not running, 4 no route to the URL (--explain)
-or a failed step (--test, --doctor, --demo), 5 the port is in use, 6 Px cannot be installed (--install), 130
-ended by Ctrl-C. With --run, the code of the program, 126 or 127.
+or a failed step (--test, --doctor, --setup, --demo), 5 the port is in use, 6 Px cannot be installed
+(--install), 130 ended by Ctrl-C. With --run, the code of the program, 126 or 127.
 """
 
 from __future__ import annotations

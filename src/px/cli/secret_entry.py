@@ -30,13 +30,18 @@ def read_secret(prompt: str) -> Secret:
 
 
 def _ask_twice(prompt: str) -> Secret:
-    first = _ask(prompt)
-    if first and first != _ask("The same again: "):
+    first = ask_once(prompt)
+    if first and first != ask_once("The same again: "):
         raise ConfigError("the two passwords differ; nothing was changed, try again")
     return first
 
 
-def _ask(prompt: str) -> Secret:
+def ask_once(prompt: str) -> Secret:
+    """Return what a person types at the terminal, hidden.
+
+    Raises:
+        ConfigError: The terminal was closed, or the bytes are not text.
+    """
     try:
         text = getpass.getpass(prompt, sys.stderr)
         text.encode("utf-8")

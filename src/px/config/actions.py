@@ -12,6 +12,20 @@ _CONTAINERS: Final = ("docker", "container")
 
 ACTIONS: Final = (
     Action(
+        "setup",
+        "Find the proxy, log in, save what works to px.ini, and start Px, now and at each login. Before Px "
+        "saves, it sends one GET and one CONNECT as --test does; the URL is that of --test. Px asks at most "
+        "for the proxy, for the user with the password, and whether to start: not for what it finds or the "
+        "options say. It keeps the password in the keyring. If something fails, Px says why and what to do, "
+        "saves nothing, and the exit code is 4; at most one login fails. The px.ini is the one in use, or "
+        "the one of --config, or a new one of this user. --yes asks nothing: the password then comes from "
+        "PX_PASSWORD or the keyring.",
+        metavar="URL",
+        switches=("yes",),
+        starts_px=True,
+        makes_file=True,
+    ),
+    Action(
         "save",
         "Save the options given with this action to px.ini: to the file of --config, else to the px.ini in "
         "use, else to a new one in the working directory. Other values and comments in the file stay. "
@@ -31,8 +45,8 @@ ACTIONS: Final = (
     ),
     Action(
         "install",
-        "Start Px each time you log in, with the px.ini now in use: by the Run key of the registry on "
-        "Windows, a systemd user unit on Linux, a launch agent on macOS. Other options given with this "
+        "Start Px now and each time you log in, with the px.ini now in use: by the Run key of the registry "
+        "on Windows, a systemd user unit on Linux, a launch agent on macOS. Other options given with this "
         "action are not saved: use --save for them. --force replaces an entry that starts another Px.",
         switches=("force",),
     ),

@@ -108,6 +108,7 @@ class Action:
         starts_px: Whether Px serves afterwards, so that the settings are checked for that.
         takes_program: Whether a program and its arguments follow ``--``.
         explains_fault: Whether it is run, too, if px.ini, .env or the environment has a fault, to show that.
+        makes_file: Whether it writes the px.ini of ``--config``, which need not exist yet.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Action:
     starts_px: bool = False
     takes_program: bool = False
     explains_fault: bool = False
+    makes_file: bool = False
 
     @property
     def flag(self) -> str:

@@ -166,6 +166,13 @@ class Invocation:
     fault: ConfigError | None = None
 
     @property
+    def known_settings(self) -> Settings:
+        """The settings, for an action that reads settings."""
+        if self.settings is None:
+            raise AssertionError(f"{self.action} came without settings")
+        return self.settings
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """The options of the command line, each as one argument."""
         return tuple(f"--{name}={one.text}" for name, one in self.given.items() if one.is_flag)
@@ -234,9 +241,9 @@ def _read_sources(
     action, flags = command_line.action, command_line.given
     outside = _read_outside(environ, cwd, warnings)
     is_saved = action is not None and action.reads == "files"
-    ini = _named_ini(ChainMap(flags, outside), cwd, may_be_new=is_saved) or find_ini(
-        cwd, config_dirs, warnings
-    )
+    may_be_new = is_saved or (action is not None and action.makes_file)
+    named = _named_ini(ChainMap(flags, outside), cwd, may_be_new=may_be_new)
+    ini = named or find_ini(cwd, config_dirs, warnings)
     if is_saved:
         ini = ini or choose_new_ini(cwd, config_dirs, warnings)
         warnings += _warn_of_outweighed(flags, outside)

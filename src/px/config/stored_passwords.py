@@ -109,10 +109,26 @@ def change_password(
         tell(f"But {name} is also set, and Px uses it instead.")
 
 
-def _store_password(account: StoredLogin, store: SecretStore, place: str, password: Secret) -> str:
-    store.store_password(account.service, account.username, password)
-    if store.load_password(account.service, account.username) != password:
+def keep_password(store: SecretStore, service: str, username: str, place: str, password: Secret) -> None:
+    """Store a password, and make sure that it is there.
+
+    Args:
+        store: The store.
+        service: ``UPSTREAM_SERVICE`` or ``CLIENT_SERVICE``.
+        username: The user, as `Settings` name it.
+        place: The name of the store, for the error.
+        password: The password.
+
+    Raises:
+        SecretStoreError: The store does not work.
+    """
+    store.store_password(service, username, password)
+    if store.load_password(service, username) != password:
         raise SecretStoreError(f"{place} did not keep the password", "choose another keyring")
+
+
+def _store_password(account: StoredLogin, store: SecretStore, place: str, password: Secret) -> str:
+    keep_password(store, account.service, account.username, place, password)
     return (
         f'The password of {account.username} is stored in {place}, as service "{account.service}".'
         f" To remove it, run px {account.action} again and enter an empty password."

@@ -185,6 +185,12 @@ class Discovery:
         if self.discovered.script is not None:
             self.discovered.script.close()
 
+    async def settle(self) -> DiscoveredProxy:
+        """Return the discovered proxy, once the sources have been read."""
+        if not self._is_settled.is_set():
+            await self._is_settled.wait()
+        return self.discovered
+
     async def routes_for(self, request: RequestHead, *, is_from_here: bool = False) -> Sequence[Route]:
         """Return the routes to try. See `RouteProvider`.
 
@@ -193,9 +199,7 @@ class Discovery:
             RoutingError: The source that may name a proxy has not answered yet.
             PacError: The PAC script named by the user failed.
         """
-        if not self._is_settled.is_set():
-            await self._is_settled.wait()
-        discovered = self.discovered
+        discovered = await self.settle()
         if is_from_here and (why := self.explain_local(request)):
             return (Direct(why),)
         if discovered.script is not None:

@@ -7,11 +7,13 @@ from px.core.auth.token_source import TokenSource
 #: The places where a secret can be set, in the words of `TokenSource.secret_place`.
 IN_KEYRING = "the keyring"
 IN_ENVIRONMENT = "PX_PASSWORD"
+AS_TYPED = "the keyboard"
 AS_HASH = "PX_NTHASH or nthash in px.ini"
 WITH_UPSTREAM = "px.ini or PX_PROXY"
 
 _CORRECTIONS = {
     IN_KEYRING: "Store the right password with px --password.",
+    AS_TYPED: "Try again with the right password.",
     IN_ENVIRONMENT: "Correct PX_PASSWORD, then run px --restart.",
     AS_HASH: "Correct PX_NTHASH, or nthash in px.ini (px --hash prints it), then run px --restart.",
     WITH_UPSTREAM: "Correct the password in px.ini or PX_PROXY, then run px --restart.",

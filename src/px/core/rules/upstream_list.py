@@ -42,6 +42,8 @@ _URL_SCHEMES: Final = {"http": "http", "https": "https", "socks": ""}
 
 #: What names a PAC script: a ``file:`` URL, or a path, URL or name that ends so.
 _PAC_SCRIPT: Final = re.compile(r"file:.*|[^,;\s]+\.(?:pac|dat)(?:[?#][^,;\s]*)?", re.IGNORECASE)
+#: A URL of http with a path.
+_WITH_PATH: Final = re.compile(r"https?://[^/\s]+/\S+", re.IGNORECASE)
 _IS_PAC: Final = "this is a PAC script, and not a proxy; did you mean --pac?"
 FORM: Final = "an upstream is [http://|https://|socks5://|socks4://]host[:port]"
 _NO_LIST: Final = (
@@ -67,6 +69,12 @@ class ListedUpstream:
     def refuse_as_list(self) -> ValueError:
         """Return the error for an entry that is more than an upstream."""
         return ValueError(f"{self.shown}: {_NO_LIST}")
+
+
+def is_script_location(text: str) -> bool:
+    """Return whether a text names a PAC script, and not an upstream: an upstream has no path."""
+    bare = strip_quotes(text)
+    return bool(_PAC_SCRIPT.fullmatch(bare) or _WITH_PATH.fullmatch(bare))
 
 
 def split_upstreams(text: str) -> Iterator[ListedUpstream]:
