@@ -38,9 +38,11 @@ class Trouble(NamedTuple):
     phrase: str
 
 
-_REFUSED = "(the upstream refused the login|logins paused after refusals)"
+_REFUSED = r"(login at localhost:\d+ refused|logins at localhost:\d+ paused after refusals)"
 WRONG_PASSWORD = Trouble(r"ADTEST\carol", "PX_PASSWORD", "http_request_denied", _REFUSED)
-DEAD_UPSTREAM = Trouble("cannot be reached", "--proxy", "connection_refused", "cannot connect")
+DEAD_UPSTREAM = Trouble(
+    "cannot be reached", "--proxy", "connection_refused", r"cannot connect to localhost:\d+"
+)
 
 
 @pytest.fixture(params=[WRONG_PASSWORD, DEAD_UPSTREAM], ids=["wrong-password", "dead-upstream"])
@@ -83,6 +85,20 @@ def test_curl_and_git_show_cause_and_hint(
         assert trouble.hint in shown
         assert "502" in shown
     assert "remote: Px: 502" in by_git  # the message does not blame the site
+
+
+def test_the_status_shows_cause_and_hint(
+    corporate_network: CorporateNetwork, trouble: Trouble, px: PxProcess
+) -> None:
+    url = corporate_network.origin.tls_url("/", host="origin.test")
+    with pytest.raises(requests.exceptions.ProxyError):
+        requests.get(url, proxies={"https": px.url}, timeout=20)
+    problem = px.status()["problems"][0]
+    assert trouble.cause in problem["cause"]
+    assert trouble.hint in problem["hint"]
+    assert (problem["status"], problem["count"]) == (502, 1)
+    shown = px.command("--status").stdout
+    assert trouble.cause in shown.rpartition("\n  problems ")[2]
 
 
 def test_wget_shows_the_reason_phrase_and_the_page(

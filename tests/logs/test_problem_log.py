@@ -60,7 +60,7 @@ def test_what_is_no_problem_does_not_count(problem_log: ProblemLog, told: list[A
     LOGGER.warning("%s", error, extra={"error": error})
     LOGGER.info("Nothing happened.")
     assert not problem_log.report()
-    LOGGER.warning("The user knows already.", extra={"is_told": True})
+    LOGGER.warning("The user knows already.", extra={"is_quiet": True})
     assert len(problem_log.report()) == 1
     assert not told
 

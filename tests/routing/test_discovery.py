@@ -185,7 +185,7 @@ async def test_a_failing_discovered_script_means_a_direct_route(
     assert isinstance(route, Direct)
     assert route.trouble == "Broken in line 7"
     warnings = [record.message for record in caplog.records if "line 7" in record.message]
-    assert warnings == ["Broken in line 7. Px goes on as if there were no script."]
+    assert warnings == ["Broken in line 7. Px goes on as if there were no script."] * 2
 
 
 async def test_if_a_discovered_script_fails_the_upstreams_of_the_settings_are_used() -> None:

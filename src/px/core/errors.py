@@ -31,6 +31,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+#: The hop of an error where Px connects to the origin itself.
+DIRECT = "direct"
+
 
 class PxError(Exception):
     """A failure, described for a person.
@@ -60,6 +63,8 @@ class PxError(Exception):
     #: The reason phrase after "Px: ". npm, pip, apt and wget show nothing else of an answer, so it names the
     #: culprit; otherwise users suspect the site.
     phrase = "internal error"
+    #: The same with the name of the hop, where `hop` is known; empty if the hop is not to blame.
+    phrase_at = ""
 
     def __init__(
         self,
@@ -96,6 +101,7 @@ class ForbiddenError(ClientError):
     """A rule denies the request."""
 
     phrase = "not allowed"
+    phrase_at = "{} denies this request"
     status = 403
     proxy_status = "http_request_denied"
 
@@ -120,6 +126,7 @@ class HopError(PxError):
     """The next hop, an upstream or an origin, failed."""
 
     phrase = "the next hop failed"
+    phrase_at = "{} failed"
     proxy_status = "destination_unavailable"
 
 
@@ -131,12 +138,15 @@ class UnreachableError(HopError):
     """
 
     phrase = "cannot connect"
+    phrase_at = "cannot connect to {}"
     is_upstream = False
 
 
 class UpstreamSilentError(UnreachableError):
     """An upstream accepted the connection, but did not send an answer that depends on itself alone."""
 
+    phrase = "the upstream is silent"
+    phrase_at = "{} is silent"
     status = 504
     proxy_status = "http_response_timeout"
 
@@ -145,12 +155,14 @@ class TargetError(HopError):
     """An upstream reports that it cannot reach the target. Another upstream would report the same."""
 
     phrase = "the upstream cannot reach the site"
+    phrase_at = "{} cannot reach the site"
 
 
 class HopTimeoutError(HopError):
     """The next hop was silent for too long."""
 
     phrase = "no answer in time"
+    phrase_at = "no answer from {} in time"
     status = 504
     proxy_status = "http_response_timeout"
 
@@ -165,6 +177,7 @@ class BadResponseError(HopError):
     """The next hop broke RFC 9112, or closed the connection during an answer."""
 
     phrase = "broken answer"
+    phrase_at = "broken answer from {}"
     proxy_status = "http_protocol_error"
 
 
@@ -193,6 +206,7 @@ class LoginError(PxError):
     """The upstream wants a login, and Px could not make it."""
 
     phrase = "login at the upstream failed"
+    phrase_at = "login at {} failed"
     proxy_status = "http_request_denied"
 
 
@@ -200,15 +214,18 @@ class LoginUnusableError(LoginError):
     """A scheme cannot be used here: no ticket, no password, no library. The next scheme may work."""
 
     phrase = "no usable login for the upstream"
+    phrase_at = "no usable login for {}"
 
 
 class LoginRefusedError(LoginError):
     """The upstream refused a final token, or the KDC refused the password."""
 
     phrase = "the upstream refused the login"
+    phrase_at = "login at {} refused"
 
 
 class LoginBlockedError(LoginError):
     """Px sends no token for now, so that the account is not locked."""
 
     phrase = "logins paused after refusals"
+    phrase_at = "logins at {} paused after refusals"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from px.core.client_login.login import ClientAuth
 from px.core.http.target import Authority
 from px.core.trace.access_record import AccessRecord
 from px.downstream.activity.counters import Counters
-from px.downstream.idle_warnings import IdleWarnings
 from px.downstream.page_answer import AnswerPage, answer_no_page
 from px.io.io_loop import IoLoop
 from px.upstream.forwarder import Forwarder
@@ -32,7 +31,6 @@ class Service:
         client_auth: How clients log in at Px; None: clients need no login.
         answer_page: Answers requests for Px's own pages.
         log_access: Writes the access log line of a request that has ended; None: the access log is off.
-        idle_warnings: Warns of tunnels that were closed because they were silent.
     """
 
     io_loop: IoLoop
@@ -47,7 +45,6 @@ class Service:
     client_auth: ClientAuth | None = None
     answer_page: AnswerPage = answer_no_page
     log_access: Callable[[AccessRecord], None] | None = None
-    idle_warnings: IdleWarnings = field(default_factory=IdleWarnings)
 
     @property
     def set_fields(self) -> tuple[tuple[bytes, bytes], ...]:

@@ -42,6 +42,8 @@ GRACE_SECONDS = 2.0
 #: How long a request goes on after its client has ended its direction: the client may still read.
 HANG_UP_SECONDS = 60.0
 
+_IDLE_HINT = "If a program needs longer pauses, raise --idle (0: no limit)."
+
 _LOGGER = logging.getLogger("px.session")
 
 
@@ -306,7 +308,9 @@ class Session:
         client = self.client
         if isinstance(error, BrokenStreamError) and isinstance(error.error, TimeoutError):
             client.trace.break_off("idle", error)
-            self._service.idle_warnings.note_closed(target, self._service.idle_seconds)
+            extra = {"hint": _IDLE_HINT, "is_quiet": True}
+            idle = self._service.idle_seconds
+            _LOGGER.warning("The tunnel to %s was silent for %g s and was closed.", target, idle, extra=extra)
         elif isinstance(error, BrokenStreamError):
             client.trace.break_off("left" if error.stream is client.stream else "cut", error)
         elif error is not None:

@@ -66,7 +66,7 @@ def redact(text: str) -> str:
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats a record and redacts all of it, including tracebacks."""
+    """Formats a record, with its ``hint`` if it has one, and redacts all of it, including tracebacks."""
 
     def __init__(self) -> None:
         super().__init__(_LINE, "%Y-%m-%d %H:%M:%S", defaults={"request": ""})
@@ -74,6 +74,10 @@ class RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without credentials."""
         return redact(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of the standard library
+        """Return the line of a record."""
+        return f"{super().formatMessage(record)} {getattr(record, 'hint', '')}".rstrip()
 
 
 # Handlers

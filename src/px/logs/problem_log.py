@@ -6,7 +6,7 @@ client with is one, too (`px.core.trace.request_trace`). A record may carry more
 =============  ===================================================================================
 ``error``      the `PxError`: its cause, hint, hop and status count, not the text of the record
 ``hint``       what to do, where there is no error
-``is_told``    whether the user has been told already
+``is_quiet``   whether to count only: the user has been told, or it is an ordinary event
 =============  ===================================================================================
 """
 
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
-from px.core.errors import BadRequestError, PxError
+from px.core.errors import DIRECT, BadRequestError, ClientError, LoopError, PxError, TargetError
 from px.core.problems import News, Problem, ProblemReport, Problems
 from px.logs.log import redact
 
@@ -56,7 +56,7 @@ class ProblemLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Count a warning."""
         problem = self._note(record)
-        if problem is None or getattr(record, "is_told", False) or not self._news.take(problem):
+        if problem is None or _is_quiet(record) or not self._news.take(problem):
             return
         with contextlib.suppress(RuntimeError):  # the event loop has ended
             self._tell(problem.to_report())
@@ -87,6 +87,15 @@ class ProblemLog(logging.Handler):
 
     def __repr__(self) -> str:
         return f"<ProblemLog {self._problems}>"
+
+
+def _is_quiet(record: logging.LogRecord) -> bool:
+    """Whether a problem is an ordinary event: a site that fails, or a client that breaks a rule."""
+    error = getattr(record, "error", None)
+    if not isinstance(error, PxError):
+        return bool(getattr(record, "is_quiet", False))
+    is_client = isinstance(error, ClientError) and not isinstance(error, LoopError)
+    return is_client or isinstance(error, TargetError) or error.hop == DIRECT
 
 
 def _describe(record: logging.LogRecord) -> str:

@@ -42,6 +42,7 @@ class Notices:
         show: Shows a warning at the start of Px, and later on a terminal.
         announce: Shows any other line.
         warning_log: Takes warnings where there is no terminal; None if another log has them.
+        is_verbose: Whether the terminal has the log, and so all warnings.
     """
 
     def __init__(
@@ -49,8 +50,11 @@ class Notices:
         show: Callable[[str], object],
         announce: Callable[[str], object],
         warning_log: WarningLog | None = None,
+        *,
+        is_verbose: bool = False,
     ) -> None:
         self._show = show
+        self._is_verbose = is_verbose
         self._has_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._announce = announce
         self._warning_log = None if self._has_terminal else warning_log
@@ -75,7 +79,7 @@ class Notices:
     def warn(self, text: str) -> None:
         """Show a warning of the start of Px, wherever its output goes, and count it."""
         self._show(text)
-        extra = {"is_told": self._has_terminal}
+        extra = {"is_quiet": self._has_terminal}
         _LOGGER.warning("%s", text.removeprefix(_WARNING), extra=extra)
 
     @property
@@ -106,12 +110,12 @@ class Notices:
         if not self._news.take(problem):
             return
         try:
-            if self._has_terminal:
+            if self._has_terminal and not self._is_verbose:
                 self._show(f"{_WARNING}{problem}")
-            elif self._warning_log is not None:
+            if self._warning_log is not None:
                 self._warning_log.write(str(problem))
         except OSError as error:
-            _LOGGER.warning("warnings are lost: %s", error, extra={"is_told": True})
+            _LOGGER.warning("warnings are lost: %s", error, extra={"is_quiet": True})
 
     def __repr__(self) -> str:
         return f"<Notices {self._problems}>"

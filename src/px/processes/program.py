@@ -81,7 +81,8 @@ async def _serve(
     raise_limit()  # before there are workers: they inherit it
     state = state_directory()
     log_path = None if settings.log or settings.verbose else state / f"warnings-{settings.port}.log"
-    with Notices(warn, announce, WarningLog(log_path) if log_path else None) as notices:
+    warning_log = WarningLog(log_path) if log_path else None
+    with Notices(warn, announce, warning_log, is_verbose=settings.verbose) as notices:
         await _serve_from(state, settings, load, announce, notices, launch)
 
 

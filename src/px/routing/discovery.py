@@ -208,7 +208,9 @@ class Discovery:
             except PacError as error:
                 if discovered.is_named:
                     raise
-                _warn_once(f"{error.cause} Px goes on as if there were no script.")
+                _LOGGER.warning(
+                    "%s Px goes on as if there were no script.", error.cause, extra={"hint": error.hint}
+                )
                 discovered = replace(discovered, script=None, loaded=None, trouble=error.cause.rstrip("."))
         if not discovered.source and discovered.trouble:
             raise RoutingError(f"The route of this request is not known yet: {discovered.trouble}.", _HINT)
@@ -261,9 +263,3 @@ def _warn_of_unusable(answer: str) -> None:
     if skipped := find_unusable(answer):
         entries = ", ".join(map(repr, skipped))
         _LOGGER.warning("the PAC script's answer names proxies that Px cannot use, left out: %s", entries)
-
-
-@lru_cache(maxsize=256)
-def _warn_once(message: str) -> None:
-    """Log the failure of a script, once for each cause: the same failure meets many requests."""
-    _LOGGER.warning("%s", message)

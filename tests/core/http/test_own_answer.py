@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
-from px.core.errors import ForbiddenError, LoginBlockedError, PxError
-from px.core.http.own_answer import format_error, format_options, format_trace, max_forwards
+from px.core.errors import (
+    ForbiddenError,
+    LoginBlockedError,
+    LoginRefusedError,
+    PacError,
+    PxError,
+    UnreachableError,
+)
+from px.core.http.own_answer import (
+    MAX_REASON,
+    format_error,
+    format_options,
+    format_reason,
+    format_trace,
+    max_forwards,
+)
 from px.core.http.request_head import parse_request
 
 #: RFC 8941 4.2: an item (a token) with parameters, each a token or a string of printable ASCII.
@@ -91,3 +106,51 @@ def test_options_name_the_methods() -> None:
 )
 def test_max_forwards_is_a_number_or_nothing(value: bytes, expected: int | None) -> None:
     assert max_forwards(head_of(b"Max-Forwards: " + value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "hop", "target", "reason"),
+    [
+        (
+            LoginRefusedError("No."),
+            "http://proxy.corp:8080",
+            "a.test",
+            "Px: login at proxy.corp:8080 refused",
+        ),
+        (UnreachableError("No."), "direct", "a.test", "Px: cannot connect to a.test"),
+        (
+            UnreachableError("No.", proxy_status="dns_error"),
+            "direct",
+            "wiki",
+            "Px: no address found for wiki",
+        ),
+        (UnreachableError("No."), "socks5://[::1]:1080", "a.test", "Px: cannot connect to [::1]:1080"),
+        (LoginBlockedError("No."), "", "a.test", "Px: logins paused after refusals"),
+        (UnreachableError("No."), "direct", "x" * 250, "Px: cannot connect"),
+        (UnreachableError("No."), "direct", "a\r\nX-Evil: 1", "Px: cannot connect"),
+        (PacError("No."), "http://proxy.corp:8080", "a.test", "Px: PAC script failed"),
+    ],
+)
+def test_the_reason_phrase_names_the_culprit_in_a_few_safe_characters(
+    error: PxError, hop: str, target: str, reason: str
+) -> None:
+    error.hop, error.target = hop, target
+    assert format_error(error, None, keep_alive=False).startswith(
+        f"HTTP/1.1 {error.status} {reason}\r\n".encode()
+    )
+
+
+def test_every_reason_phrase_fits_a_line() -> None:
+    for kind in walk_errors(PxError):
+        error = PxError("No.")
+        error.phrase, error.phrase_at = kind.phrase, kind.phrase_at
+        error.hop = "http://" + "p" * 25 + ":8080"
+        for reason in (format_reason(error), f"Px: {error.phrase}"):
+            assert re.fullmatch(r"Px: [A-Za-z0-9.: ]{5,}", reason), reason
+            assert len(reason) <= MAX_REASON
+
+
+def walk_errors(kind: type[PxError]) -> Iterator[type[PxError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from walk_errors(below)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from http import HTTPStatus
 
-from px.core.errors import PxError
+from px.core.errors import DIRECT, PxError, UnreachableError
 from px.core.http.fields import Fields
 from px.core.http.request_head import RequestHead
 from px.core.http.target import hide_login
@@ -14,6 +15,19 @@ from px.core.http.target import hide_login
 #: Fields that a TRACE must not show (RFC 9110 9.3.8): they likely hold secrets.
 _SECRET_FIELDS = frozenset((b"authorization", b"proxy-authorization", b"cookie"))
 _ALLOW = b"GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, CONNECT, PATCH"
+
+#: A longer reason phrase does not fit one line with what programs print before it.
+MAX_REASON = 70
+#: What a reason phrase may say of a hop: no control character, no user, no path.
+_PLACE = re.compile(r"[A-Za-z0-9.:\[\]_-]+")
+#: Why there is no connection, where RFC 9209 has a type for it.
+_PHRASES_AT = {
+    "dns_error": "no address found for {}",
+    "tls_certificate_error": "certificate of {} is not trusted",
+    "tls_protocol_error": "no TLS with {}",
+    "connection_timeout": "cannot connect to {} in time",
+    "proxy_loop_detected": "{} is Px itself",
+}
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{status} {reason} - Px</title>
@@ -51,9 +65,23 @@ def format_error(error: PxError, head: RequestHead | None, *, keep_alive: bool) 
     content_type = b"text/html; charset=utf-8" if is_page else b"text/plain; charset=utf-8"
     is_head = head is not None and head.method == b"HEAD"
     answer = format_own(
-        error.status, body, content_type, reason=f"Px: {error.phrase}", fields=fields, keep_alive=keep_alive
+        error.status, body, content_type, reason=format_reason(error), fields=fields, keep_alive=keep_alive
     )
     return answer[: -len(body)] if is_head else answer
+
+
+def format_reason(error: PxError) -> str:
+    """Return the reason phrase of an error: at most `MAX_REASON` safe characters, without a secret.
+
+    It names the hop if there is room. For the origin that is its name as the client wrote it.
+    """
+    place = error.target if error.hop == DIRECT else error.hop.rpartition("://")[2]
+    phrase_at = _PHRASES_AT.get(error.proxy_status, "") if isinstance(error, UnreachableError) else ""
+    if _PLACE.fullmatch(place) and error.phrase_at:
+        reason = f"Px: {(phrase_at or error.phrase_at).format(place)}"
+        if len(reason) <= MAX_REASON:
+            return reason
+    return f"Px: {error.phrase}"
 
 
 def format_own(

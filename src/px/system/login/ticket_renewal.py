@@ -126,10 +126,9 @@ class TicketRenewal:
         _LOGGER.info("%s", self.state)
 
     def _note_failure(self, error: LoginError) -> None:
-        state = f"no new Kerberos ticket: {error.cause}. {error.hint}".rstrip()
-        if state != self.state:
-            self.state = state
-            _LOGGER.warning("%s", state)
+        state = f"no new Kerberos ticket: {error.cause}."
+        self.state = f"{state} {error.hint}".rstrip()
+        _LOGGER.warning("%s", state, extra={"hint": error.hint})
 
     def __repr__(self) -> str:
         return f"<TicketRenewal {self._source.identity.name}: {self.state}>"
