@@ -48,6 +48,15 @@ def test_the_properties_become_a_px_ini_that_loads_without_a_warning(converter: 
     assert "czNjcmV0" not in done.lost
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="asks Windows who is logged in")
+def test_on_windows_winfoom_and_px_log_in_as_the_user_of_windows(converter: Converter):
+    done = converter.convert(PROPERTIES)
+    assert (done.settings.username, str(done.settings.auth), done.found.password_users) == ("", "ANY", [])
+    assert "proxy.http.username is not needed: winfoom logs in as the user of Windows" in done.found.notes[0]
+    given = converter.convert(PROPERTIES.replace("= true", "= false"))
+    assert (given.settings.username, given.found.password_users) == ("CORP\\alice", [""])
+
+
 def test_json_of_a_socks_proxy_keeps_the_user_with_the_proxy(converter: Converter):
     done = converter.convert(
         '{\n  "proxyType" : "SOCKS5",\n  "proxyHost" : "socks.corp.example",\n  "proxyPort" : 1080,\n'
