@@ -27,12 +27,13 @@ CORE = {
 MAY_IMPORT: Mapping[str, set[str]] = {
     "": {"cli"},
     "cli": {"", "app", "checks", "config", "config.imports", "io", "logs", "processes"}
-    | {"cli.completion", "cli.demo", "cli.env", "cli.setup"}
+    | {"cli.completion", "cli.demo", "cli.env", "cli.setup", "cli.top"}
     | {"routing", "routing.pac"}
     | {"system.autostart", "system.login", "system.process", "system.state", "upstream.connections"}
     | {"core", "core.auth", "core.http", "core.rules"},
     "cli.completion": {"config"},
     "cli.env": {"config", "core", "core.http", "core.rules", "processes"},
+    "cli.top": {"core", "processes", "system.process"},
     "cli.demo": {"app", "config", "core", "core.auth", "core.http", "core.rules", "io", "system.state"},
     "cli.setup": {"checks", "config", "processes", "routing"}
     | {"core", "core.auth", "core.login", "core.rules"}

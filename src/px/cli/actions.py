@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from px.cli.autostart import install_autostart, uninstall_autostart
 from px.cli.invocation import open_log, settings_of
 from px.cli.passwords import print_hash, store_password
-from px.cli.running_px import control_client, quit_px, reload, show_status
+from px.cli.running_px import control_client, quit_px, reload, show_live_status, show_status
 from px.cli.start import restart, run_proxy
 from px.cli.terminal import EXIT_OK, announce, print_answer, print_message, print_version, print_warnings
 
@@ -123,6 +123,7 @@ _FUNCTIONS: Final[dict[str, Callable[[Invocation], int]]] = {
     "restart": restart,
     "reload": reload,
     "status": show_status,
+    "top": show_live_status,
     "save": _save,
     "import": _import,
     "setup": _set_up,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from px.cli.invocation import settings_of
-from px.cli.terminal import print_answer, print_message, print_warnings
+from px.cli.terminal import EXIT_OK, print_answer, print_message, print_warnings
 
 if TYPE_CHECKING:
     from px.config.settings import Invocation
@@ -49,3 +49,11 @@ def show_status(invocation: Invocation) -> int:
 
     status = control_client(invocation).status()
     return print_answer(render_status(status, find_columns(), as_json="json" in invocation.switches))
+
+
+def show_live_status(invocation: Invocation) -> int:
+    """Show the state of the running Px live until the user ends that."""
+    from px.cli.top.watch import watch_status  # noqa: PLC0415
+
+    watch_status(control_client(invocation))
+    return EXIT_OK

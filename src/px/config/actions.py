@@ -99,6 +99,13 @@ ACTIONS: Final = (
         switches=("json",),
     ),
     Action(
+        "top",
+        "Show the state of the Px on this port live in the terminal: traffic, upstreams, logins, recent "
+        "problems, requests and tunnels, all new every two seconds. q ends this, and so does Ctrl-C. If the "
+        "output goes to no terminal, Px prints the state every two seconds.",
+        reads="port",
+    ),
+    Action(
         "explain",
         "Show which route a request for this URL would take, and why: the addresses of the host, the rule "
         "of --noproxy that matches, which setting or PAC script names the upstreams, and whether they can "

@@ -1,0 +1,1 @@
+"""``px --top``: the status of a running Px, live in the terminal."""

@@ -1,0 +1,259 @@
+"""The sections of ``px --top``: parts of a status as lines. A line may be too long: the view cuts it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, Final
+
+from px.cli.top.cells import Line, Span, clean, format_age, format_bytes, pad
+from px.cli.top.table import Column, format_table
+from px.cli.top.traffic import draw_plot, find_rate
+
+#: JSON: the answer to ``px --status --json``. A Px of an older version lacks some of its names.
+Status = Mapping[str, Any]
+
+#: State of an upstream -> its text and style.
+_STATES: Final = {
+    "in use": ("in use", "good"),
+    "ready": ("not used yet", ""),
+    "down": ("unreachable", "bad"),
+}
+_KINDS: Final = ("down", "up", "requests")
+_NAME_CELLS, _RATE_CELLS, _GAP, _LEAST_PLOT = 8, 9, 2, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A status, and the one before it.
+
+    Attributes:
+        status: The status now.
+        before: The status some seconds ago; empty: none yet.
+    """
+
+    status: Status
+    before: Status = field(default_factory=dict)
+
+    @property
+    def now(self) -> float:
+        """Unix seconds."""
+        return _find_time(self.status)
+
+    @property
+    def seconds(self) -> float:
+        """The time between both."""
+        return self.now - _find_time(self.before) if self.before else 0.0
+
+
+def _find_time(status: Status) -> float:
+    return float(status["started"] + status["uptime_seconds"])
+
+
+def format_head(moment: Moment, columns: int, hint: str) -> list[Line]:
+    """Return what runs since when, and what it has done so far."""
+    status = moment.status
+    counts: Counter[str] = Counter(status["counters"])
+    clock = time.strftime("%H:%M:%S", time.localtime(moment.now))
+    right = f"  {clock}  {hint}".rstrip()
+    left = f"Px {status['version']}, pid {status['pid']}, up {format_age(status['uptime_seconds'])}, on "
+    left += ", ".join(status["listen"])
+    errors, refused = counts["errors"], counts["logins_refused"]
+    so_far = (
+        Span(f"{_count(counts['requests'], 'request')}, {_count(counts['tunnels'], 'tunnel')}, "),
+        Span(_count(errors, "error"), "warn" if errors else ""),
+        Span(f" so far; logins: {counts['logins_accepted']} accepted, "),
+        Span(f"{refused} refused", "bad" if refused else ""),
+    )
+    first = (Span(pad(clean(left), max(1, columns - len(right))), "bold"), Span(right, "dim"))
+    return [first, so_far]
+
+
+def format_traffic(moment: Moment, columns: int, levels: str) -> list[Line]:
+    """Return the rates now, and the plots of the last hour; nothing if the status has no traffic."""
+    traffic = moment.status.get("traffic")
+    if not traffic:
+        return []
+    before = moment.before.get("traffic", {})
+    names = [f"{kind:<{_NAME_CELLS}}" for kind in _KINDS]
+    rates = [_format_amount(kind, find_rate(kind, traffic, before, moment.seconds)) for kind in _KINDS]
+    starts = [f"{name}{rate:>{_RATE_CELLS}}" for name, rate in zip(names, rates, strict=True)]
+    head = f"{'TRAFFIC':<{_NAME_CELLS}}{'NOW':>{_RATE_CELLS}}"
+    cells = columns - _NAME_CELLS - 2 * _RATE_CELLS - 2 * _GAP
+    if cells < _LEAST_PLOT:
+        return [
+            (Span(head, "bold"),),
+            *((Span(text),) for text in starts),
+        ]
+    plots = [draw_plot(kind, traffic, moment.now, cells, levels) for kind in _KINDS]
+    width = len(plots[0].text)
+    head += f"{'':{_GAP}}{'AN HOUR AGO':<{width - 3}}NOW{'':{_GAP}}{'PEAK':>{_RATE_CELLS}}"
+    lines: list[Line] = [(Span(head, "bold"),)]
+    for kind, start, plot in zip(_KINDS, starts, plots, strict=True):
+        peak = f"{_format_amount(kind, plot.peak):>{_RATE_CELLS}}"
+        lines.append(
+            (Span(f"{start}{'':{_GAP}}"), Span(plot.text, "good"), Span(f"{'':{_GAP}}{peak}", "dim"))
+        )
+    return lines
+
+
+def _format_amount(kind: str, rate: float) -> str:
+    return f"{rate:.1f}/s" if kind == "requests" else f"{format_bytes(rate)}/s"
+
+
+def format_upstreams(moment: Moment, columns: int) -> list[Line]:
+    """Return a line for each upstream, and its ticket and its pause below."""
+    status = moment.status
+    table = [
+        Column("UPSTREAM", is_flexible=True),
+        Column("STATE", cells=11),
+        Column("CONNECTS IN", is_right=True, rank=2),
+        Column("LOGIN", rank=1),
+        Column("OFFERS", rank=3),
+    ]
+    upstreams, found = status["upstreams"], status.get("discovered_proxy")
+    if not upstreams:
+        return [(Span("UPSTREAM", "bold"), Span(f"  {found or 'none so far'}"))]
+    lines = format_table(table, [_upstream_row(each) for each in upstreams], columns)
+    shown = [lines[0], *([(Span(f"found: {found}", "dim"),)] if found else [])]
+    for line, upstream in zip(lines[1:], upstreams, strict=True):
+        shown.append(line)
+        notes = ((upstream.get("blocked"), "bad"), (upstream.get("ticket"), "dim"))
+        shown += [(Span(f"  {note}", style),) for note, style in notes if note]
+    return shown
+
+
+def _upstream_row(upstream: Status) -> list[Span]:
+    state, style = _STATES.get(upstream["state"], (str(upstream["state"]), ""))
+    login = "no login yet"
+    if upstream["has_logged_in"]:
+        by = f" by {upstream['method']}" if upstream.get("method") else ""
+        login = f"{upstream['identity'] or 'this user'}{by}"
+    latency = upstream.get("latency_ms")
+    return [
+        Span(upstream["upstream"]),
+        Span(state, style),
+        Span("" if latency is None else f"{latency:.0f} ms" if latency >= 1 else "< 1 ms"),
+        Span(login),
+        Span(", ".join(upstream.get("offers", ()))),
+    ]
+
+
+def format_problems(moment: Moment) -> list[Line]:
+    """Return two lines for each kind of problem: what failed, what to do. Nothing if there is none."""
+    problems = moment.status.get("problems")
+    if not problems:
+        return []
+    lines: list[Line] = [(Span("RECENT PROBLEMS", "bold"),)]
+    for problem in problems:
+        ago = format_age(moment.now - problem["last"])
+        times = f"{problem['count']} times, last " if problem["count"] > 1 else ""
+        what = f"{problem['status']} " if problem["status"] else ""
+        hop = problem["hop"] if problem["hop"] and problem["hop"] not in problem["cause"] else ""
+        what += f"{hop}: " if hop else ""
+        lines.append((Span(f"{times}{ago} ago: ", "warn"), Span(what + problem["cause"])))
+        if problem["hint"]:
+            lines.append((Span(f"  {problem['hint']}", "dim"),))
+    return lines
+
+
+@dataclass(slots=True)
+class _Group:
+    """Requests or tunnels of one program to one target, over one route."""
+
+    count: int = 0
+    up: int = 0
+    down: int = 0
+    since: float = 0.0
+
+    def add(self, each: Status) -> None:
+        self.since = min(self.since, each["since"]) if self.count else each["since"]
+        self.count += 1
+        self.up += each["up"]
+        self.down += each["down"]
+
+
+#: Method if it is a request, target, program, route.
+_Key = tuple[str, str, str, str]
+
+
+def format_active(moment: Moment, columns: int) -> list[Line]:
+    """Return the requests and tunnels under way, grouped, those with the most traffic now first."""
+    status = moment.status
+    if "active" not in status:
+        opened = (
+            f"{_count(status['open_connections'], 'connection')}, {_count(status['open_tunnels'], 'tunnel')}"
+        )
+        return [(Span("OPEN", "bold"), Span(f"  {opened}"))]
+    if not status["active"]:
+        return [(Span(_describe_total(status), "bold"),)]
+    groups, before = _group(status["active"]), _group(moment.before.get("active", ()))
+    rates = {key: _find_rate(group, before.get(key), moment) for key, group in groups.items()}
+    keys = sorted(groups, key=lambda key: (rates[key], groups[key].down + groups[key].up), reverse=True)
+    table = [
+        Column(_describe_total(status), is_flexible=True),
+        Column("", is_right=True, rank=3),
+        Column("NOW", cells=_RATE_CELLS, is_right=True),
+        Column("DOWN", cells=7, is_right=True, rank=2),
+        Column("UP", cells=7, is_right=True, rank=4),
+        Column("SINCE", cells=6, is_right=True, rank=5),
+        Column("PROGRAM", cells=8, rank=1),
+        Column("ROUTE", rank=6),
+    ]
+    rows = [_active_row(key, groups[key], rates[key], moment.now) for key in keys]
+    return format_table(table, rows, columns)
+
+
+def _group(active: Iterable[Status]) -> dict[_Key, _Group]:
+    groups: dict[_Key, _Group] = {}
+    for each in active:
+        method = "" if each["kind"] == "tunnel" else f"{each['method']} "
+        key = (method, each["target"], each["program"] or _name_client(each["client"]), each["route"])
+        groups.setdefault(key, _Group()).add(each)
+    return groups
+
+
+def _name_client(client: str) -> str:
+    """Return the address of another computer; nothing for this one."""
+    try:
+        return "" if ip_address(client).is_loopback else client
+    except ValueError:
+        return client
+
+
+def _find_rate(group: _Group, before: _Group | None, moment: Moment) -> float:
+    """Return the bytes in a second; a request that has ended meanwhile makes a group smaller."""
+    if moment.seconds <= 0:
+        return 0.0
+    grown = group.up + group.down - (before.up + before.down if before else 0)
+    return max(0, grown) / moment.seconds
+
+
+def _describe_total(status: Status) -> str:
+    active = status["active"]
+    tunnels = sum(each["kind"] == "tunnel" for each in active)
+    total = status.get("active_total", len(active))
+    if total > len(active):
+        return f"{total} UNDER WAY, THE NEWEST {len(active)}"
+    return f"{_count(len(active) - tunnels, 'request')}, {_count(tunnels, 'tunnel')}".upper()
+
+
+def _active_row(key: _Key, group: _Group, rate: float, now: float) -> list[Span]:
+    method, target, program, route = key
+    return [
+        Span(f"{method}{target}"),
+        Span(f"x{group.count}" if group.count > 1 else ""),
+        Span(f"{format_bytes(rate)}/s" if rate else "", "good"),
+        Span(format_bytes(group.down)),
+        Span(format_bytes(group.up)),
+        Span(format_age(now - group.since)),
+        Span(program),
+        Span(route),
+    ]
+
+
+def _count(number: int, thing: str) -> str:
+    return f"1 {thing}" if number == 1 else f"{number} {thing}s"
