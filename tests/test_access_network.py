@@ -135,6 +135,55 @@ def test_an_admitted_client_reaches_the_upstream_and_a_refused_one_gets_the_reas
         )
 
 
+def ask_for_pages(network: SmallNetwork) -> dict[str, list[int]]:
+    """Return the statuses of four pages for each client."""
+    asked = {
+        "loopback": (network.host, "127.0.0.1"),
+        "loopback 6": (network.host, "[::1]"),
+        "own": (network.host, "172.17.0.1"),
+        "guest": (network.guest, "172.17.0.1"),
+        "remote 6": (network.remote, "[2001:db8::1]"),
+    }
+    return {
+        client: [
+            namespace.fetch(f"http://{at}:3128/{page}", proxy="")[0]
+            for page in ("", "status.json", "healthz", "proxy.pac")
+        ]
+        for client, (namespace, at) in asked.items()
+    }
+
+
+def test_other_computers_see_no_page_but_the_pac_script_and_what_the_user_allows(
+    network: SmallNetwork, tmp_path: Path
+) -> None:
+    options = ("--proxy=proxyserver:80", "--gateway")
+    all_pages, script_only = [200, 200, 200, 200], [403, 403, 403, 200]
+    with PxProcess(
+        tmp_path, *options, "--metrics_allow=127.0.0.1,172.17.0.5", workers=2, within=network.host.prefix
+    ):
+        assert ask_for_pages(network) == {
+            "loopback": all_pages,
+            "loopback 6": [200, 200, 403, 200],
+            "own": script_only,
+            "guest": [403, 403, 200, 200],
+            "remote 6": script_only,
+        }
+        _, script = network.guest.fetch("http://172.17.0.1:3128/proxy.pac", proxy="")
+        assert '"PROXY 172.17.0.1:3128"' in script
+        # Through Px to Px, as a page in a browser with this proxy would ask.
+        assert network.guest.fetch("http://172.17.0.1:3128/", proxy="http://172.17.0.1:3128")[0] == 508
+
+
+def test_no_page_is_open_to_other_computers_without_the_login(network: SmallNetwork, tmp_path: Path) -> None:
+    options = ("--proxy=proxyserver:80", "--gateway", "--client_auth=BASIC", "--client_username=u")
+    password = {"PX_CLIENT_PASSWORD": "p"}
+    with PxProcess(tmp_path, *options, environment=password, within=network.host.prefix):
+        assert {*map(tuple, ask_for_pages(network).values())} == {(401, 401, 401, 401)}
+        assert network.host.fetch("http://u:p@127.0.0.1:3128/status.json", proxy="")[0] == 200
+        assert network.guest.fetch("http://u:p@172.17.0.1:3128/proxy.pac", proxy="")[0] == 200
+        assert network.guest.fetch("http://u:p@172.17.0.1:3128/status.json", proxy="")[0] == 403
+
+
 #: Targets on the computer of a client or on its link, where the metadata service of a cloud has secrets.
 LOCAL_TARGETS = (
     UPSTREAM,

@@ -51,9 +51,10 @@ MAY_IMPORT: Mapping[str, set[str]] = {
         "io",
         "logs",
     }
-    | {"routing", "system.login", "system.process", "system.proxy_settings", "system.state"}
+    | {"routing", "routing.pac"}
+    | {"system.login", "system.process", "system.proxy_settings", "system.state"}
     | {"upstream.connections"},
-    "processes": {"", "app", "config", "core", "core.http", "io", "logs"}
+    "processes": {"", "app", "checks", "config", "core", "core.http", "io", "logs"}
     | {"system.login", "system.process", "system.state"},
     "app": {"config", "core", "core.auth", "core.client_login", "core.http", "core.login", "core.rules"}
     | {

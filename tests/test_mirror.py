@@ -83,6 +83,7 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
         "downstream/test_session.py",
         "parts that only a session uses; its requests go through all of them",
     ),
+    "checks/explain": ("cli/test_explain.py", "`px --explain` shows each line"),
     "app/own_pages downstream/page_answer": (
         "downstream/pages/test_pages.py",
         "what pages need of a whole Px",

@@ -16,6 +16,8 @@ from px.cli.env import files, shells, tools
 from px.config import actions, login_options, process_options, request_options
 from px.config.imports import alpaca, cntlm, cntlm_access, cntlm_hashes, environment, original_px, winfoom
 from px.core.http import own_answer
+from px.core.rules import own_pac
+from px.downstream.pages import metrics
 from scripts import options_document
 from tests.markdown import ROOT
 from tests.shown_messages import (
@@ -30,7 +32,8 @@ from tests.shown_messages import (
 PACKAGE = Path(px.__file__).parent
 
 #: Modules whose texts are not messages: help, docs/options.md, the demo, settings for programs, scripts for
-#: shells, a page, and the tables of --import, which docs/coming-from-others.md has.
+#: shells, a page, a PAC script, metrics (docs/monitoring.md), and the tables of --import, which
+#: docs/coming-from-others.md has.
 OTHER_TEXTS = frozenset(
     Path(str(module.__file__))
     for module in (
@@ -43,6 +46,8 @@ OTHER_TEXTS = frozenset(
         process_options,
         options_document,
         own_answer,
+        own_pac,
+        metrics,
         alpaca,
         cntlm,
         cntlm_access,

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from px.app.own_pages import PageQuestions
 from px.app.px import Px
 from px.config.settings import default_settings
 from px.core.auth.policy import AuthPolicy
@@ -20,7 +21,6 @@ from px.core.rules.route import parse_upstreams
 from px.core.secret import Secret
 from px.downstream.front_end import FrontEndKind
 from px.downstream.listener import Listener
-from px.downstream.pages.status_feed import AskStatus
 from px.io.listening_socket import open_listening_socket
 from px.logs.access_log import Sink
 from px.system.state.installation import load_installation
@@ -77,7 +77,7 @@ async def running_px(
     *upstreams: ScriptedUpstream | str,
     state: Path | None = None,
     access_sink: Sink | None = None,
-    ask_status: AskStatus | None = None,
+    page_questions: PageQuestions | None = None,
     **changes: object,
 ) -> AsyncIterator[RunningPx]:
     """Run a Px with these upstreams; without Via and without a user, unless `changes` sets them."""
@@ -96,7 +96,12 @@ async def running_px(
         logging.getLogger(name).addHandler(errors)
     state = state or Path(made.name)
     px = Px(
-        default_settings(**given), [sock], state, load_installation(state), access_sink, ask_status=ask_status
+        default_settings(**given),
+        [sock],
+        state,
+        load_installation(state),
+        access_sink,
+        page_questions=page_questions,
     )
     serving = asyncio.create_task(px.serve())
     running = RunningPx(px, port)

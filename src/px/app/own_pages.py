@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from px.core.http.request_head import RequestHead
 from px.downstream.page_answer import PageAnswer, Visitor
 
 if TYPE_CHECKING:
+    from px.downstream.pages.explanations import Explain
     from px.downstream.pages.pages import Pages, PageSources
+    from px.downstream.pages.status_feed import AskStatus
+
+
+class PageQuestions(NamedTuple):
+    """What the pages ask the process of their worker.
+
+    Attributes:
+        ask_status: Asks for the state of all workers.
+        explain: Explains the route of a URL.
+    """
+
+    ask_status: AskStatus
+    explain: Explain
 
 
 class OwnPages:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from px.app.client_programs import ClientPrograms
 from px.app.hops import UpstreamHops
-from px.app.own_pages import OwnPages
+from px.app.own_pages import OwnPages, PageQuestions
 from px.app.proxy_discovery import PAC_THREADS, make_discovery, make_px_check, planned_addresses
 from px.core.errors import ExhaustedError, UnreachableError
 from px.core.login.upstream_state import UpstreamLogin
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from px.core.client_login.login import ClientAuth
     from px.core.login.unrecorded_login import UnrecordedLogin
     from px.downstream.pages.pages import PageSources
-    from px.downstream.pages.status_feed import AskStatus
     from px.routing.discovery import Discovery
     from px.system.state.installation import Installation
 
@@ -130,7 +129,7 @@ class Px:
         installation: The random values of this installation.
         access_sink: Receives the access log; None: there is no access log.
         unrecorded: The right, shared by all workers, to log in where the lock-out record cannot be kept.
-        ask_status: Asks for the state of all workers; None: Px has no pages.
+        page_questions: What the pages ask; None: Px has no pages.
     """
 
     def __init__(  # noqa: PLR0913 - what a worker gets from its process
@@ -142,7 +141,7 @@ class Px:
         access_sink: Sink | None = None,
         unrecorded: UnrecordedLogin | None = None,
         *,
-        ask_status: AskStatus | None = None,
+        page_questions: PageQuestions | None = None,
     ) -> None:
         self._settings = settings
         self._installation = installation
@@ -176,7 +175,7 @@ class Px:
             AccessLog(access_sink, settings.accesslog_format) if access_sink is not None else None
         )
         self._own_pages = OwnPages(self._make_page_sources)
-        self._ask_status = ask_status
+        self._page_questions = page_questions
         service = self._make_service(io_loop)
         self._forwarder = service.forwarder
         admits = partial(settings.access.admits, is_own=is_own)
@@ -217,7 +216,7 @@ class Px:
             logs_in=not settings.auth.is_none,
             is_own=self._is_px,
             client_auth=self._client_auth,
-            answer_page=answer_no_page if self._ask_status is None else self._own_pages.answer,
+            answer_page=answer_no_page if self._page_questions is None else self._own_pages.answer,
             counters=Counters(),
             log_access=self._access_log.write if self._access_log is not None else None,
         )
@@ -225,8 +224,14 @@ class Px:
     def _make_page_sources(self) -> PageSources:
         from px.downstream.pages.pages import PageSources  # noqa: PLC0415 - only once somebody asks
 
-        assert self._ask_status is not None  # noqa: S101 - else Px has no pages
-        return PageSources(self._ask_status, self._is_px)
+        assert self._page_questions is not None  # noqa: S101 - else Px has no pages
+        return PageSources(
+            ask_status=self._page_questions.ask_status,
+            explain=self._page_questions.explain,
+            noproxy=self._settings.noproxy,
+            metrics_allow=self._settings.metrics_allow,
+            is_px=self._is_px,
+        )
 
     async def _make_channel_bindings(self, certificate: bytes) -> bytes | None:
         return await self._login_threads.run(tls_server_end_point, certificate)

@@ -6,7 +6,14 @@ from functools import partial
 from typing import Final
 
 from px.config.option import Option
-from px.config.values import parse_boolean, parse_choice, parse_integer, parse_seconds, parse_text
+from px.config.values import (
+    parse_allow,
+    parse_boolean,
+    parse_choice,
+    parse_integer,
+    parse_seconds,
+    parse_text,
+)
 
 MAX_LOG: Final = 5
 MAX_RELOAD_SECONDS: Final = 86400
@@ -77,6 +84,19 @@ PROCESS_OPTIONS: Final = (
         "and the PAC script that these settings, --pac or the network (WPAD) name. When the network "
         "changes, Px reads them at once.",
         parse=partial(parse_integer, low=1, high=MAX_RELOAD_SECONDS),
+    ),
+    Option(
+        name="metrics_allow",
+        group=SETTINGS,
+        section="settings",
+        key="metrics_allow",
+        default="127.0.0.0/8, ::1",
+        metavar="LIST",
+        valid="addresses (10.1.2.3), globs (10.1.*.*), ranges (10.1.2.1-10.1.2.9), networks (10.0.0.0/8)",
+        help="Clients that may read /metrics and /healthz of Px, as for --allow; Px must admit them, too. "
+        "Other pages of Px are for its own computer only. Empty: nobody.",
+        parse=parse_allow,
+        is_empty_meant=True,
     ),
     Option(
         name="foreground",

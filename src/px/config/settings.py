@@ -86,6 +86,7 @@ class Settings:
         log: 0 off; 1, 2 a file in the working directory; 3 one with a unique name there; 4 stdout only;
             5 a file in the user's state directory.
         accesslog: File for a line a request; ``-`` for stdout, empty for none.
+        metrics_allow: The clients that may read metrics and health.
         accesslog_format: ``px``, ``json`` or ``combined``.
     """
 
@@ -124,6 +125,7 @@ class Settings:
     verbose: bool
     log: int
     accesslog: str
+    metrics_allow: HostRules
     accesslog_format: str
 
     @property

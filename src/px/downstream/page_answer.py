@@ -7,10 +7,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from px.core.errors import ClientError
 from px.core.http.request_head import RequestHead
+
+_CSP: Final = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
+    b" form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+#: Fields of every page. ``Cache-Control: no-store`` is in every answer of Px itself.
+SAFE_FIELDS: Final = (
+    (b"Content-Security-Policy", _CSP),
+    (b"Cross-Origin-Resource-Policy", b"same-origin"),
+    (b"Cross-Origin-Opener-Policy", b"same-origin"),
+    (b"Referrer-Policy", b"no-referrer"),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"X-Frame-Options", b"DENY"),
+)
 
 
 class Visitor(NamedTuple):
@@ -44,6 +58,10 @@ class PageAnswer:
     events: AsyncGenerator[bytes, None] | None = None
 
 
+#: Refusals that may show an attack, or a mistake in the settings of another program.
+_NO_ROUTINE: Final = (403, 421)
+
+
 class PageError(ClientError):
     """Px does not serve the page to this client.
 
@@ -57,6 +75,7 @@ class PageError(ClientError):
 
     def __init__(self, status: int, cause: str, hint: str = "") -> None:
         super().__init__(cause, hint, status=status)
+        self.is_routine = status not in _NO_ROUTINE
 
 
 #: Returns the page that a request asks for. The client has logged in, if clients have to.

@@ -212,7 +212,7 @@ class Session:
     async def _read_request(self) -> RequestHead | None:
         """Return the client's next request; None: the client sends no more."""
         client = self.client
-        self.is_idle = True
+        self.is_idle, self._head = True, None
         self._idle_since, self._seen_bytes = self._io_loop.now(), client.stream.received_bytes
         self._sent_before = client.stream.sent_bytes
         client.bound.watch()

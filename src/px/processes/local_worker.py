@@ -7,7 +7,7 @@ import contextlib
 import gc
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from px.processes.notices import format_proxy_notice
@@ -56,6 +56,7 @@ class LocalWorker:
     async def start(self) -> None:
         """Start to serve. See `Worker.start`."""
         # Imported here: a supervisor whose workers are other processes never needs these modules.
+        from px.app.own_pages import PageQuestions  # noqa: PLC0415
         from px.app.px import Px  # noqa: PLC0415
         from px.logs.access_log import open_sink  # noqa: PLC0415
         from px.logs.log import working_directory  # noqa: PLC0415
@@ -73,7 +74,7 @@ class LocalWorker:
                 order.installation,
                 access_sink,
                 shared_right,
-                ask_status=self.ask_status,
+                page_questions=PageQuestions(self.ask_status, self._explain),
             )
             opened.pop_all()
         self._px.follow_proxy(lambda text: self._on_notice(format_proxy_notice(text)))
@@ -83,6 +84,12 @@ class LocalWorker:
             gc.collect()
         gc.freeze()  # the objects of now live as long as the worker: never look at them again
         gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
+
+    async def _explain(self, url: str, tell: Callable[[str, str], object]) -> bool:
+        """Explain the route of a URL; see `px.checks.explain.explain`."""
+        from px.checks.explain import explain  # noqa: PLC0415 - only once a page asks
+
+        return await explain(self._order.settings, url, tell, "url")
 
     def drain(self, seconds: float | None) -> None:
         """Begin to end. See `Worker.drain`."""

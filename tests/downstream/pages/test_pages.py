@@ -2,17 +2,26 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
+import urllib.request
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
+from px.app.own_pages import PageQuestions
+from px.core.http.request_head import parse_request
+from px.core.rules.host_rules import HostRules
 from px.core.secret import Secret
-from px.downstream.pages.pages import SAFE_FIELDS
+from px.downstream.page_answer import SAFE_FIELDS, PageError, Visitor
+from px.downstream.pages.pages import Pages, PageSources
 from tests.proxy.running_px import RunningPx, running_px
+from tests.px_process import PxProcess, until
 from tests.scripted_upstream import Wire, field_of
 
 CLIENT: dict[str, Any] = {
@@ -21,11 +30,36 @@ CLIENT: dict[str, Any] = {
     "client_password": Secret("p"),
     "client_nosspi": True,
 }
+#: All pages and a URL to explain.
+PAGES = (
+    *(b"/", b"/page.css", b"/page.js", b"/status.json", b"/events", b"/explain?url=a.test"),
+    *(b"/metrics", b"/healthz", b"/proxy.pac"),
+)
 LOGIN = b"Basic " + b64encode(b"alice:p")
 
 
 async def ask_status() -> dict[str, Any]:
-    return {"pid": 7, "text": "é\u2028</script>"}
+    empty = {"workers": [], "open_connections": 0, "open_tunnels": 0, "active_total": 0}
+    return {**empty, "counters": {}, "upstreams": [], "pid": 7, "text": "é\u2028</script>"}
+
+
+async def explain(url: str, tell: Callable[[str, str], object]) -> bool:
+    tell("request", url)
+    return True
+
+
+QUESTIONS = PageQuestions(ask_status, explain)
+
+
+def fetch(url: str, proxy: str = "") -> tuple[int, str]:
+    """Get a URL as a program does; return the status and the text."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy} if proxy else {}))
+    try:
+        with opener.open(url, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
 
 
 async def ask(
@@ -38,7 +72,7 @@ async def ask(
 
 
 async def test_the_pages_are_there_and_safe() -> None:
-    async with running_px(ask_status=ask_status) as px:
+    async with running_px(page_questions=QUESTIONS) as px:
         client = await px.connect()
         for path, kind in (
             (b"/", b"text/html; charset=utf-8"),
@@ -59,7 +93,7 @@ async def test_the_pages_are_there_and_safe() -> None:
 
 
 async def test_the_page_has_nothing_that_its_policy_forbids() -> None:
-    async with running_px(ask_status=ask_status) as px:
+    async with running_px(page_questions=QUESTIONS) as px:
         _, page = await ask(px, b"/")
         _, script = await ask(px, b"/page.js")
     assert not re.search(rb"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)", page)
@@ -83,7 +117,7 @@ async def test_the_page_has_nothing_that_its_policy_forbids() -> None:
     ],
 )
 async def test_there_is_nothing_else_and_nothing_to_change(path: bytes, method: bytes, status: int) -> None:
-    async with running_px(ask_status=ask_status) as px:
+    async with running_px(page_questions=QUESTIONS) as px:
         head, body = await ask(px, path, b"Max-Forwards: 0", method=method)
         assert head.startswith(b"HTTP/1.1 %d Px: no page for this request\r\n" % status)
         assert b"Px" in body
@@ -92,7 +126,7 @@ async def test_there_is_nothing_else_and_nothing_to_change(path: bytes, method: 
 
 
 async def test_a_web_site_in_the_users_browser_gets_nothing() -> None:
-    async with running_px(ask_status=ask_status) as px:
+    async with running_px(page_questions=QUESTIONS) as px:
         head, _ = await ask(px, b"/status.json", b"Sec-Fetch-Site: cross-site")
         assert head.startswith(b"HTTP/1.1 403 ")
         client = await px.connect()
@@ -106,7 +140,7 @@ async def test_a_web_site_in_the_users_browser_gets_nothing() -> None:
 
 
 async def test_where_clients_log_in_a_page_asks_for_a_login_as_web_servers_do() -> None:
-    async with running_px(ask_status=ask_status, **CLIENT) as px:
+    async with running_px(page_questions=QUESTIONS, **CLIENT) as px:
         client = await px.connect()
         for path in (b"/", b"/status.json", b"/events", b"/nothing", b"/metrics", b"/healthz", b"/proxy.pac"):
             head, _ = await ask(px, path, wire=client)
@@ -139,8 +173,84 @@ def test_nothing_of_the_pages_is_loaded_before_somebody_asks(tmp_path: Path) -> 
 
 
 async def test_pages_do_not_count_as_traffic() -> None:
-    async with running_px(ask_status=ask_status) as px:
+    async with running_px(page_questions=QUESTIONS) as px:
         await ask(px, b"/")
         await ask(px, b"/status.json")
         traffic: Any = px.px.report()["traffic"]
         assert (sum(traffic["down"]), sum(traffic["requests"])) == (0, 0)
+
+
+async def test_the_form_the_metrics_the_health_and_the_script_are_served() -> None:
+    async with running_px("127.0.0.1:9", noproxy="*.corp.test", page_questions=QUESTIONS) as px:
+        _, body = await ask(px, b"/explain?url=http://a.test/")
+        assert json.loads(body) == {"goes": True, "lines": [["request", "http://a.test/"]]}
+        head, body = await ask(px, b"/healthz")
+        assert (head[:12], body) == (b"HTTP/1.1 200", b"ok\n")
+        head, body = await ask(px, b"/proxy.pac")
+        assert field_of(head, b"content-type") == b"application/x-ns-proxy-autoconfig"
+        assert b'"PROXY localhost:%d"' % px.port in body
+        assert b"corp.test" in body
+
+
+def test_px_is_not_healthy_while_no_upstream_can_be_reached(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        upstream = f"127.0.0.1:{closed.getsockname()[1]}"
+        with PxProcess(tmp_path, f"--proxy={upstream}", "--socktimeout=1", workers=2) as px:
+            assert fetch(f"{px.url}/healthz") == (200, "ok\n")
+            assert fetch("http://192.0.2.1/", px.url)[0] == 502
+            # Both workers say so, whichever of them has tried the upstream.
+            sick = (503, f"No upstream can be reached: http://{upstream}.\n")
+            until(lambda: [fetch(f"{px.url}/healthz") for _ in range(4)] == [sick] * 4)
+
+
+@pytest.mark.parametrize(
+    ("peer", "allowed", "readable"),
+    [
+        ("127.0.0.1", "127.0.0.0/8, ::1", {*PAGES}),
+        ("192.0.2.1", "127.0.0.0/8, ::1", {b"/proxy.pac"}),
+        ("192.0.2.1", "192.0.2.0/24", {b"/proxy.pac", b"/metrics", b"/healthz"}),
+        ("127.0.0.1", "192.0.2.0/24", {*PAGES} - {b"/metrics", b"/healthz"}),
+        ("::1", "", {*PAGES} - {b"/metrics", b"/healthz"}),
+    ],
+)
+async def test_who_may_see_which_page(peer: str, allowed: str, readable: set[bytes]) -> None:
+    pages = Pages(
+        PageSources(
+            ask_status=ask_status,
+            explain=explain,
+            noproxy=HostRules(),
+            metrics_allow=HostRules.parse(allowed, names=False),
+            is_px=lambda _: True,
+        )
+    )
+    for path in PAGES:
+        head = parse_request(b"GET %b HTTP/1.1\r\nHost: localhost:3128\r\n\r\n" % path)
+        if path in readable:
+            assert (await pages.answer(head, Visitor(peer, 3128))).status == 200
+            continue
+        with pytest.raises(PageError) as refused:
+            await pages.answer(head, Visitor(peer, 3128))
+        assert refused.value.status == 403
+
+
+@pytest.mark.shows("--metrics_allow")
+def test_a_client_that_may_not_read_metrics_is_told_the_option(tmp_path: Path) -> None:
+    with PxProcess(tmp_path, "--noproxy=*", "--metrics_allow=192.0.2.0/24") as px:
+        assert "FindProxyForURL" in fetch(f"{px.url}/proxy.pac")[1]
+        status, text = fetch(f"{px.url}/metrics")
+        assert status == 403
+        assert "--metrics_allow" in text
+        assert json.loads(fetch(f"{px.url}/explain?url=http://{px.url[7:]}/")[1])["goes"] is False
+        status, text = fetch(f"{px.url}/explain?url=a%20b")
+        assert (status, text.splitlines()[1][:5]) == (400, "url=a")
+
+
+async def test_without_the_package_for_metrics_the_page_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("prometheus_client")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    async with running_px(page_questions=QUESTIONS) as px:
+        head, body = await ask(px, b"/metrics")
+        assert head.startswith(b"HTTP/1.1 501 ")
+        assert b"px-proxy[metrics]" in body

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from px.app.own_pages import PageQuestions
 from px.downstream.page_answer import PageError
 from px.downstream.pages import status_feed
 from px.downstream.pages.status_feed import MAX_STREAMS, StatusFeed
@@ -26,6 +27,10 @@ class Supervisor:
         self.questions += 1
         await self.may_answer.wait()
         return None if self.is_silent else {"question": self.questions}
+
+
+async def explain_nothing(url: str, tell: object) -> bool:
+    raise AssertionError(url)
 
 
 async def test_all_who_ask_at_the_same_time_share_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +86,7 @@ async def test_streams_share_questions_and_are_bounded_and_nothing_runs_without_
 async def test_a_client_gets_an_event_at_once_and_the_end_when_px_ends() -> None:
     supervisor = Supervisor()
     supervisor.may_answer.set()
-    async with running_px(ask_status=supervisor.ask) as px:
+    async with running_px(page_questions=PageQuestions(supervisor.ask, explain_nothing)) as px:
         client = await px.connect()
         await client.send(b"GET /events HTTP/1.1\r\nHost: localhost:%d\r\n\r\n" % px.port)
         head = await client.read_head()
@@ -103,7 +108,7 @@ async def test_a_client_gets_an_event_at_once_and_the_end_when_px_ends() -> None
 
 async def test_a_stream_whose_client_leaves_ends() -> None:
     supervisor = Supervisor()
-    async with running_px(ask_status=supervisor.ask) as px:
+    async with running_px(page_questions=PageQuestions(supervisor.ask, explain_nothing)) as px:
         client = await px.connect()
         await client.send(b"GET /events HTTP/1.1\r\nHost: localhost:%d\r\n\r\n" % px.port)
         await client.read_head()

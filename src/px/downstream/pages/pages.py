@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -10,26 +11,18 @@ from typing import Final, NamedTuple
 
 from px.core.http.request_head import RequestHead
 from px.core.http.target import Authority
-from px.downstream.page_answer import PageAnswer, PageError, Visitor
+from px.core.rules.host_rules import HostRules
+from px.core.rules.own_pac import format_own_pac
+from px.downstream.page_answer import SAFE_FIELDS, PageAnswer, PageError, Visitor
+from px.downstream.pages.explanations import Explain, Explanations
+from px.downstream.pages.metrics import format_metrics
 from px.downstream.pages.status_feed import AskStatus, StatusFeed, format_status
 from px.downstream.pages.visitor_check import check_asks_for_px, check_is_here
 
 _METHODS: Final = (b"GET", b"HEAD")
 _HTML: Final = b"text/html; charset=utf-8"
 _JSON: Final = b"application/json"
-_CSP: Final = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
-    b" form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-#: Fields of every page. ``Cache-Control: no-store`` is in every answer of Px itself.
-SAFE_FIELDS: Final = (
-    (b"Content-Security-Policy", _CSP),
-    (b"Cross-Origin-Resource-Policy", b"same-origin"),
-    (b"Cross-Origin-Opener-Policy", b"same-origin"),
-    (b"Referrer-Policy", b"no-referrer"),
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"X-Frame-Options", b"DENY"),
-)
+_TEXT: Final = b"text/plain; charset=utf-8"
 
 Check = Callable[[Visitor], None]
 MakePage = Callable[[RequestHead, Visitor], Awaitable[PageAnswer]]
@@ -41,10 +34,16 @@ class PageSources:
 
     Attributes:
         ask_status: Asks for the state of all workers.
+        explain: Explains the route of a URL, without a login.
+        noproxy: The targets that Px reaches directly.
+        metrics_allow: The addresses that may read metrics and health.
         is_px: Whether Px listens at an address.
     """
 
     ask_status: AskStatus
+    explain: Explain
+    noproxy: HostRules
+    metrics_allow: HostRules
     is_px: Callable[[Authority], bool]
 
 
@@ -61,8 +60,9 @@ class Pages:
     """
 
     def __init__(self, sources: PageSources) -> None:
-        self._is_px = sources.is_px
+        self._sources = sources
         self._feed = StatusFeed(sources.ask_status)
+        explanations = Explanations(sources.explain)
         file = partial(partial, _answer_file)
         self._routes = {
             b"/": _Route(check_is_here, file("page.html", _HTML)),
@@ -70,6 +70,10 @@ class Pages:
             b"/page.js": _Route(check_is_here, file("page.js", b"text/javascript; charset=utf-8")),
             b"/status.json": _Route(check_is_here, self._answer_status),
             b"/events": _Route(check_is_here, self._answer_events),
+            b"/explain": _Route(check_is_here, explanations.answer),
+            b"/metrics": _Route(self._check_may_measure, self._answer_metrics),
+            b"/healthz": _Route(self._check_may_measure, self._answer_health),
+            b"/proxy.pac": _Route(_admit, self._answer_pac),
         }
 
     async def answer(self, head: RequestHead, visitor: Visitor) -> PageAnswer:
@@ -78,7 +82,7 @@ class Pages:
         Raises:
             PageError: There is no such page, or not for this visitor.
         """
-        check_asks_for_px(head, visitor, self._is_px)
+        check_asks_for_px(head, visitor, self._sources.is_px)
         path = head.target.partition(b"?")[0]
         route = self._routes.get(path)
         if route is None:
@@ -87,6 +91,38 @@ class Pages:
         if head.method not in _METHODS:
             raise _no_method(path)
         return await route.make(head, visitor)
+
+    def _check_may_measure(self, visitor: Visitor) -> None:
+        if not self._sources.metrics_allow.matches_address(visitor.host):
+            raise PageError(
+                403,
+                f"Clients at {visitor.host} may not read the metrics of this Px.",
+                "The user who runs Px can admit them with --metrics_allow.",
+            )
+
+    async def _answer_metrics(self, head: RequestHead, _: Visitor) -> PageAnswer:
+        accept = (head.value(b"accept") or b"").decode("ascii", "replace")
+        status = await self._feed.get()
+        try:  # in a thread, because the first call loads the package
+            body, content_type = await asyncio.to_thread(format_metrics, status, accept)
+        except ImportError:
+            raise PageError(
+                501,
+                "Metrics need the package prometheus-client, which is not installed.",
+                "Install it with: pip install 'px-proxy[metrics]'",
+            ) from None
+        return PageAnswer(200, content_type, body, SAFE_FIELDS)
+
+    async def _answer_health(self, *_: object) -> PageAnswer:
+        upstreams = (await self._feed.get())["upstreams"]
+        if upstreams and all(each["state"] == "down" for each in upstreams):
+            names = ", ".join(dict.fromkeys(each["upstream"] for each in upstreams))
+            return PageAnswer(503, _TEXT, _encode(f"No upstream can be reached: {names}."), SAFE_FIELDS)
+        return PageAnswer(200, _TEXT, _encode("ok"), SAFE_FIELDS)
+
+    async def _answer_pac(self, head: RequestHead, _: Visitor) -> PageAnswer:
+        script = format_own_pac(self._sources.noproxy, str(head.authority))
+        return PageAnswer(200, b"application/x-ns-proxy-autoconfig", script.encode("ascii"), SAFE_FIELDS)
 
     async def _answer_status(self, *_: object) -> PageAnswer:
         return PageAnswer(200, _JSON, format_status(await self._feed.get()), SAFE_FIELDS)
@@ -102,6 +138,14 @@ class Pages:
         return f"<Pages {self._feed!r}>"
 
 
+def _admit(_: Visitor) -> None:
+    """Admit every client of Px: they need the PAC script to become clients, and it has no secret."""
+
+
+def _encode(text: str) -> bytes:
+    return f"{text}\n".encode("utf-8", "backslashreplace")
+
+
 async def _answer_file(name: str, content_type: bytes, *_: object) -> PageAnswer:
     return PageAnswer(200, content_type, _read_file(name), SAFE_FIELDS)
 
@@ -112,18 +156,15 @@ def _read_file(name: str) -> bytes:
 
 
 def _no_page(path: bytes, authority: Authority) -> PageError:
-    error = PageError(
+    return PageError(
         404,
         f"This is Px, a proxy, and it has no page {path.decode('ascii', 'replace')}.",
         f"Its page is http://{authority}/. To use Px as the proxy of your programs, set http_proxy and"
         f" https_proxy to http://{authority}.",
     )
-    error.is_routine = True  # browsers ask for icons and the like
-    return error
 
 
 def _no_method(path: bytes) -> PageError:
     error = PageError(405, f"The page {path.decode('ascii', 'replace')} of Px is only for reading.")
     error.fields = [(b"Allow", b", ".join(_METHODS))]
-    error.is_routine = True
     return error

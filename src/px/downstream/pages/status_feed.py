@@ -93,8 +93,6 @@ class StatusFeed:
     def close(self) -> None:
         """End all streams: Px ends, or has another configuration. Browsers ask again by themselves."""
         self._closed.set()
-        if self._asking is not None:
-            self._asking.cancel()
 
     def __repr__(self) -> str:
         return f"<StatusFeed streams={self._streams}>"
