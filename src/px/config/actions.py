@@ -41,6 +41,7 @@ ACTIONS: Final = (
         "Passwords are not written. Options given with this action come first.",
         metavar="FILE",
         needs_value=True,
+        is_path=True,
         reads="files",
     ),
     Action(

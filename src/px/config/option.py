@@ -103,6 +103,7 @@ class Action:
         choices: The values that are valid; empty: any.
         modifier: A word that may follow a choice, after a colon, or be the whole value.
         needs_value: Whether the value is required.
+        is_path: Whether the value may be the path of a file.
         switches: The names of flags that can only be used with this action.
         asks_for_secret: Whether it asks for a secret: a value on the command line is then refused.
         starts_px: Whether Px serves afterwards, so that the settings are checked for that.
@@ -119,6 +120,7 @@ class Action:
     choices: tuple[str, ...] = ()
     modifier: str = ""
     needs_value: bool = False
+    is_path: bool = False
     switches: tuple[str, ...] = ()
     asks_for_secret: bool = False
     starts_px: bool = False

@@ -23,6 +23,7 @@ TYPED = {
     "--auth=nego\t": "<--auth=NEGOTIATE>",
     "--client_auth kerb\t": "<--client_auth><KERBEROS>",
     "--config=/etc/host.c\t": "<--config=/etc/host.conf>",
+    "--import=/etc/host.c\t": "<--import=/etc/host.conf>",
     "--status --js\t": "<--status><--json>",
     "--js\t": "<--js>",
     "--save --sta\t": "<--save><--sta>",

@@ -91,6 +91,18 @@ def test_no_line_is_too_long_for_a_terminal_and_there_are_not_too_many(columns, 
     assert rows < 24 or columns < 79 or "3000 UNDER WAY, THE NEWEST 200" in "".join(lines)
 
 
+def test_a_problem_says_all_that_px_knows():
+    long = "The upstream http://127.0.0.1:8899 cannot be reached: nothing listens on 127.0.0.1 port 8899."
+    lines = show(make_status(problems=[make_problem(long, hop="", hint="Start it. " * 9)]), rows=24)
+    start = lines.index("RECENT PROBLEMS")
+    assert lines[start + 1 : start + 5] == [
+        f"2 min ago: 502 {long[:61]}",
+        f"  {long[62:]}",
+        f"  {'Start it. ' * 6}Start it.",
+        "  Start it. Start it.",
+    ]
+
+
 def test_what_a_stranger_chose_commands_no_terminal():
     evil = "\x1b]0;evil\x07\x9b2J\n"
     status = make_status(

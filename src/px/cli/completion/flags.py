@@ -57,6 +57,7 @@ def _flags_of(action: Action) -> Iterator[Flag]:
         metavar=action.metavar,
         is_value_needed=action.needs_value,
         values=_topics() if action.name == "help" else _values_of(action),
+        is_path=action.is_path,
         is_action=True,
     )
     for switch in action.switches:

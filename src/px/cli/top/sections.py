@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,9 @@ _STATES: Final = {
     "down": ("unreachable", "bad"),
 }
 _KINDS: Final = ("down", "up", "requests")
+_INDENT: Final = "  "
+#: Words are not broken into lines that are shorter.
+_LEAST_WRAPPED: Final = 20
 _NAME_CELLS, _RATE_CELLS, _GAP, _LEAST_PLOT = 8, 9, 2, 20
 
 
@@ -142,8 +146,8 @@ def _upstream_row(upstream: Status) -> list[Span]:
     ]
 
 
-def format_problems(moment: Moment) -> list[Line]:
-    """Return two lines for each kind of problem: what failed, what to do. Nothing if there is none."""
+def format_problems(moment: Moment, columns: int) -> list[Line]:
+    """Return what failed and what to do, for each kind of problem. Nothing if there is none."""
     problems = moment.status.get("problems")
     if not problems:
         return []
@@ -151,13 +155,20 @@ def format_problems(moment: Moment) -> list[Line]:
     for problem in problems:
         ago = format_age(moment.now - problem["last"])
         times = f"{problem['count']} times, last " if problem["count"] > 1 else ""
+        when = f"{times}{ago} ago: "
         what = f"{problem['status']} " if problem["status"] else ""
         hop = problem["hop"] if problem["hop"] and problem["hop"] not in problem["cause"] else ""
         what += f"{hop}: " if hop else ""
-        lines.append((Span(f"{times}{ago} ago: ", "warn"), Span(what + problem["cause"])))
-        if problem["hint"]:
-            lines.append((Span(f"  {problem['hint']}", "dim"),))
+        first, *others = _wrap(f"{when}{what}{problem['cause']}", columns)
+        lines.append((Span(first[: len(when)], "warn"), Span(first[len(when) :])))
+        lines += [(Span(text),) for text in others]
+        lines += [(Span(text, "dim"),) for text in _wrap(problem["hint"], columns, _INDENT)]
     return lines
+
+
+def _wrap(text: str, columns: int, indent: str = "") -> list[str]:
+    width = max(columns, _LEAST_WRAPPED)
+    return textwrap.wrap(clean(text), width, initial_indent=indent, subsequent_indent=_INDENT)
 
 
 @dataclass(slots=True)

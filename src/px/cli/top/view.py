@@ -45,7 +45,7 @@ def format_view(moment: Moment, space: Space) -> list[Line]:
         format_head(moment, columns, space.hint),
         format_traffic(moment, columns, space.levels),
         format_upstreams(moment, columns),
-        format_problems(moment),
+        format_problems(moment, columns),
         format_active(moment, columns),
     ]
     shown = [section for section in sections if section]
