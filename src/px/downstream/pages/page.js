@@ -8,6 +8,7 @@ const STATES = { "in use": ["good", "in use"], ready: ["soft", "not used yet"], 
 const MARKS = { good: "✓", warn: "!", bad: "✕", wait: "…" };
 // What a status lacks until the workers have reported.
 const BLANK = { problems: [], active: [], traffic: { seconds: 10, end: 0, up: [], down: [], requests: [] } };
+const HOPS = { direct: "On the direct way", "": "In Px itself" };
 const UNKNOWN = ["soft", "not known"];
 
 const $ = (id) => document.getElementById(id);
@@ -122,7 +123,7 @@ function judge({ upstreams, problems, counters }) {
   const points = [];
   const add = (kind, hop, text) => {
     if (!text || points.some((point) => point[1].includes(text))) return;
-    points.push([kind, hop && !text.includes(hop) ? `${hop}: ${text}` : text]);
+    points.push([kind, hop && hop !== "direct" && !text.includes(hop) ? `${hop}: ${text}` : text]);
   };
   upstreams.forEach((each) => add("bad", each.upstream, each.blocked));
   upstreams.forEach((each) => add("warn", each.upstream, each.ticket.startsWith("no new") && each.ticket));
@@ -277,9 +278,9 @@ function describeLogin({ has_logged_in: isIn, identity, method, ticket, blocked 
 }
 
 function renderProblems({ problems }) {
-  fillTable("problems", problems.map(({ hop, status: code, cause, hint, count: times, first, last }) => [
-    JSON.stringify([hop, code, cause]),
-    [cause, ...(hint ? [["fix", hint]] : []), ["line soft", `${hop ? `At ${hop}` : "In Px itself"}${code ? `; the client got ${code}` : ""}`]],
+  fillTable("problems", problems.map(({ hop, status: code, cause, hint, kind, count: times, first, last }) => [
+    `${hop} ${kind}`,
+    [cause, ...(hint ? [["fix", hint]] : []), ["line soft", `${HOPS[hop] ?? `At ${hop}`}${code ? `; the client got ${code}` : ""}`]],
     [number(times)],
     [["", `${duration(now() - last)} ago`, clock(last)], ...(times > 1 ? [["soft", `, first ${duration(now() - first)} ago`, clock(first)]] : [])],
   ]));
@@ -307,7 +308,7 @@ async function explain(event) {
   place.textContent = `Looking for the way to ${url} …`;
   try {
     const answer = await fetch(`/explain?url=${encodeURIComponent(url)}`);
-    if (!answer.ok) throw new Error(await answer.text());
+    if (!answer.ok) throw new Error((await answer.text()).replace(/^Px: .*\n/, ""));
     const shown = make("dl");
     fillList(shown, (await answer.json()).lines);
     place.replaceChildren(shown);
