@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.px_process import PxProcess
+from tests.corpnet.ports import reserved_ports
+from tests.px_process import PxProcess, until
 
 #: The names of the files, one for each process of a Px.
 FIXED = r"debug-\d+-[a-z]+(-\d)?\.log"
@@ -87,3 +88,24 @@ def test_a_log_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path) ->
         pass
     assert px.wait() == 2
     assert "Traceback" not in px.output
+
+
+def test_a_px_without_a_terminal_keeps_warnings_in_the_state_directory(
+    tmp_path: Path,
+) -> None:
+    with reserved_ports(1) as (port,):
+        pac = f"http://127.0.0.1:{port}/none.pac"
+        with PxProcess(tmp_path, f"--pac={pac}", workers=2) as px:
+            until(lambda: px.status()["problems"])
+            (problem,) = px.status()["problems"]
+            path = Path(px.status()["warnings_log"])
+            until(path.exists)
+            shown = px.command("--status").stdout
+    assert f"The PAC script {pac} cannot be loaded" in problem["cause"]
+    assert "Meanwhile requests go directly." in problem["hint"]
+    assert path.read_text().count(problem["cause"]) == 1  # of two workers
+    assert str(path) in shown
+    assert problem["cause"] in shown
+    (tmp_path / "well").mkdir()
+    run(tmp_path / "well")
+    assert not list((tmp_path / "well").rglob("warnings*"))

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
-from px.core.errors import DIRECT, BadRequestError, ClientError, LoopError, PxError, TargetError
+from px.core.errors import DIRECT, ClientError, LoopError, PxError, TargetError
 from px.core.problems import News, Problem, ProblemReport, Problems
 from px.logs.log import redact
 
@@ -66,7 +66,7 @@ class ProblemLog(logging.Handler):
         if not isinstance(error, PxError):
             cause, hint = redact(_describe(record)), getattr(record, "hint", "")
             return self._problems.note(cause, now, hint=hint)
-        if isinstance(error, BadRequestError) and not error.hint:
+        if isinstance(error, ClientError) and not error.hint:
             return None  # a fault of a client that nobody can do anything about
         return self._problems.note(
             redact(error.cause),

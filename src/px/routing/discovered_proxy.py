@@ -78,7 +78,8 @@ class DiscoveredProxy:
         if not self.source:
             return "none: no proxy is set anywhere"
         route = self._describe_route()
-        return f"from {self.source}: {'none, requests go directly' if route == _DIRECTLY else route}"
+        source = f"the {self.source}" if self.source == "environment" else self.source
+        return f"from {source}: {'none, requests go directly' if route == _DIRECTLY else route}"
 
     def describe_meanwhile(self) -> str:
         """Return a sentence about what requests do while there is trouble."""
