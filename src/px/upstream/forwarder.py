@@ -79,21 +79,18 @@ class Forwarder:
         Raises:
             PxError: As `Exchanger.exchange`; of several routes the last one's.
         """
+        network = self._router.network
         try:
-            return await self._send_in_network(request)
+            try:
+                return await self._send(request)
+            except UnreachableError:
+                if network == self._router.network or not request.body.can_replay:
+                    raise
+            request.trace.note("this computer is in another network now: once more")
+            return await self._send(request)
         except PxError as error:
             error.target = request.head.authority.host
             raise
-
-    async def _send_in_network(self, request: Request) -> Answer:
-        network = self._router.network
-        try:
-            return await self._send(request)
-        except UnreachableError:
-            if network == self._router.network or not request.body.can_replay:
-                raise
-        request.trace.note("this computer is in another network now: once more")
-        return await self._send(request)
 
     async def _send(self, request: Request) -> Answer:
         routes = await self._router.routes_for(request.head, is_from_here=request.is_from_here)
