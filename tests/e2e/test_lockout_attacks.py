@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from px.core.login.token_budget import LOST_BEFORE_BLOCK, REFUSALS_BEFORE_BLOCK
-from px.upstream.login_gate import MAX_JUST_ACCEPTED_SECONDS
+from px.upstream.login_gate import MAX_INSIDE, MAX_JUST_ACCEPTED_SECONDS
 from tests.corpnet.network import CorporateNetwork
 from tests.px_process import PxProcess, until
 
@@ -176,6 +176,32 @@ def test_a_password_changed_at_the_domain_costs_two_refusals_at_most(
                 assert _connect_all(px, network, 50) <= {200, 403, 502}
                 assert _connect_all(px, network, 10) == {502}
         finally:
+            network.ad.set_password(user, user.password)
+
+
+def test_a_password_changed_while_many_connections_log_in_costs_a_bounded_number(
+    network: CorporateNetwork, tmp_path: Path
+) -> None:
+    """The logins under way without a charge are refused, and the two that may be charged then."""
+    user, ended = _NTLM.account(network), threading.Event()
+
+    def connect_again_and_again(port: int, number: int) -> int:
+        while not ended.is_set():
+            _connect(port, network, number)
+        return number
+
+    with _NTLM.running_px(network, tmp_path, f"--workers={_WORKERS}") as px, ThreadPoolExecutor(20) as pool:
+        until(lambda: len(px.worker_pids()) == _WORKERS)
+        asked = [pool.submit(connect_again_and_again, px.port, number) for number in range(20)]
+        until(lambda: px.status()["counters"]["logins_accepted"] > 20)
+        try:
+            with bad_passwords(network, user, at_least=1, at_most=MAX_INSIDE + REFUSALS_BEFORE_BLOCK):
+                network.ad.set_password(user, "Another-5c7d-Secret")
+                until(lambda: any(upstream["blocked"] for upstream in px.status()["upstreams"]))
+                ended.set()
+                assert sorted(each.result() for each in asked) == list(range(20))
+        finally:
+            ended.set()
             network.ad.set_password(user, user.password)
 
 

@@ -65,11 +65,11 @@ class Source:
 class Process:
     """A process of a user: its login gates, and its view of the lock-out memory."""
 
-    def __init__(self, directory: Path, seconds: float = LONG) -> None:
+    def __init__(self, directory: Path, seconds: float = LONG, workers: int = 1) -> None:
         self.source = cast("TokenSource", Source())
         self.file = LockoutFile(directory / "lockout.json", run_in_thread=ThreadLane("test", 2, LONG).run)
         self.guard = LockoutGuard(self.file, time.time)
-        self.login_gates = LoginGates(seconds)
+        self.login_gates = LoginGates(seconds, workers)
 
     def gate(self) -> LoginGate:
         return self.login_gates.for_account("alice")
@@ -103,7 +103,7 @@ MakeProcess = Callable[..., Process]
 @pytest.fixture
 def make(tmp_path: Path) -> MakeProcess:
     """Give what makes one process; all have one state directory."""
-    return lambda seconds=LONG: Process(tmp_path, seconds)
+    return lambda seconds=LONG, workers=1: Process(tmp_path, seconds, workers)
 
 
 async def test_the_first_goes_at_once_and_hands_over_to_the_one_that_waits_longest(make: MakeProcess) -> None:
@@ -289,6 +289,35 @@ async def test_the_first_login_of_an_accepted_secret_goes_alone_and_acceptances_
     assert process.file.list_keys() == []  # the charge of the first login is refunded
 
 
+@pytest.mark.parametrize(("workers", "most"), [(1, 4), (2, 2), (3, 1), (9, 1)])
+async def test_all_workers_share_the_few_logins_that_a_change_of_the_secret_may_cost(
+    make: MakeProcess, monkeypatch: pytest.MonkeyPatch, workers: int, most: int
+) -> None:
+    monkeypatch.setattr(login_gate_module, "MAX_JUST_ACCEPTED_SECONDS", LONG)
+    monkeypatch.setattr(login_gate_module, "JUST_ACCEPTED_SECONDS", LONG)
+    monkeypatch.setattr(login_gate_module, "ACCEPTED_LATELY_WAIT_SECONDS", LONG)
+    process = make(LONG, workers)
+    for _ in range(8):
+        await process.log_in()
+    entering = [asyncio.create_task(process.enter()) for _ in range(10)]
+    await asyncio.sleep(0)
+    out = [task.result() for task in entering if task.done()]
+    assert len(out) == most
+    assert not any(gate.charge for gate in out)
+    process.guard.receive_refusal(process.source, "up", "NTLM")
+    out.pop().leave()
+    await asyncio.sleep(SHORT)
+    after_one = sum(task.done() for task in entering)
+    for gate in out:
+        gate.leave()
+    await until(lambda: sum(task.done() for task in entering) > most)
+    assert after_one == most or not out  # the next login waits for the verdicts on the others
+    assert sum(task.done() for task in entering) == most + 1
+    for task in entering:
+        task.cancel()
+    await asyncio.gather(*entering, return_exceptions=True)
+
+
 async def test_an_accepted_secret_that_is_refused_meanwhile_lets_nobody_more_go(make: MakeProcess) -> None:
     process = make(SHORT)
     process.accept()
@@ -375,3 +404,22 @@ def test_processes_never_have_more_out_than_is_allowed(tmp_path: Path, seconds: 
         peak = max(peak, out)
     assert 1 <= peak <= most
     assert out == 0
+
+
+async def test_an_acceptance_that_is_older_than_a_refusal_lets_no_login_go_uncharged(
+    make: MakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verdicts on two tokens may come in another order than the directory gave them."""
+    monkeypatch.setattr(login_gate_module, "MAX_JUST_ACCEPTED_SECONDS", SHORT)
+    monkeypatch.setattr(login_gate_module, "JUST_ACCEPTED_SECONDS", SHORT)
+    process = make()
+    for _ in range(2):
+        await process.log_in()
+    accepted, refused = [await process.enter() for _ in range(2)]
+    assert accepted.charge is refused.charge is None
+    await asyncio.sleep(SHORT)
+    process.guard.receive_refusal(process.source, "up", "NTLM")
+    refused.leave()
+    process.accept()
+    accepted.leave(is_accepted=True)
+    assert (await process.enter()).charge is not None

@@ -8,12 +8,13 @@ A login is *inside* from the moment when the gate lets it through until it leave
 secret is known to be right, although its own verdict may still come.
 
 Even a secret that was accepted a moment ago may have been changed at the directory since. So a login goes
-without a charge only if its secret was just accepted: 0.1 to 0.5 s ago, depending on how long that verdict
-took, in the same process. Each acceptance lets twice as many of these logins be inside at once. All others
-are charged. An acceptance also settles the logins that entered before the accepted one: the secret was right
-for them, too. If a secret was accepted lately, a login that is not settled after
-`ACCEPTED_LATELY_WAIT_SECONDS` probably waits for a slow origin. The next login then goes as a verification,
-whose verdict no origin delays.
+without a charge only if its secret was just accepted: within `JUST_ACCEPTED_SECONDS`, in the same process.
+Each acceptance lets twice as many of these logins be inside at once, up to `MAX_INSIDE` in all workers
+together: if the secret is changed at that very moment, the directory refuses each of them. All others are
+charged, and wait for the verdicts on those without a charge once one of these is a refusal. An acceptance
+also settles the logins that entered before the accepted one: the secret was right for them, too. If a secret
+was accepted lately, a login that is not settled after `ACCEPTED_LATELY_WAIT_SECONDS` probably waits for a
+slow origin. The next login then goes as a verification, whose verdict no origin delays.
 """
 
 from __future__ import annotations
@@ -37,10 +38,9 @@ ACCEPTED_LATELY_WAIT_SECONDS = 0.25
 #: Short: the logins that are out when the secret is changed are all refused.
 #: It is twice as long as the last verdict took, within these bounds.
 JUST_ACCEPTED_SECONDS, MAX_JUST_ACCEPTED_SECONDS = 0.1, 0.5
-#: Most logins without a charge inside at once. Browsers open no more connections to a proxy.
-MAX_INSIDE = 32
-#: The same where a verdict takes longer than `JUST_ACCEPTED_SECONDS`: an acceptance then says less.
-MAX_SLOW_INSIDE = 8
+#: Most logins without a charge inside at once in all workers of a Px. Together with the two that may be
+#: charged then, they are what a change of the secret can cost.
+MAX_INSIDE = 4
 #: Short, because the verdict that the client waits for may come at any moment.
 RETRY_AFTER_SECONDS = 1
 #: The first and the longest pause between two looks for the verdict of another process.
@@ -70,15 +70,17 @@ class LoginGates:
 
     Args:
         timeout_seconds: How long to wait for the verdict on another login.
+        workers: How many processes like this one there are.
     """
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, timeout_seconds: float, workers: int = 1) -> None:
         self._timeout_seconds = timeout_seconds
+        self._most_inside = max(1, MAX_INSIDE // workers)
         self._accounts: dict[str, _AccountLogins] = {}
 
     def for_account(self, account: str) -> _Gate:
         """Return the gate for one login of an account; the login has not entered yet."""
-        logins = self._accounts.setdefault(account, _AccountLogins())
+        logins = self._accounts.setdefault(account, _AccountLogins(self._most_inside))
         return _Gate(logins, self._timeout_seconds)
 
     def __repr__(self) -> str:
@@ -86,15 +88,21 @@ class LoginGates:
 
 
 class _AccountLogins:
-    """The logins of one account in this process: those inside the gate, and those that wait."""
+    """The logins of one account in this process: those inside the gate, and those that wait.
 
-    def __init__(self) -> None:
+    Args:
+        most_inside: Most logins without a charge inside at once.
+    """
+
+    def __init__(self, most_inside: int) -> None:
+        self._limit = most_inside
         self._one_left = asyncio.Event()
         self.first_queue, self.late_queue = asyncio.Lock(), asyncio.Lock()
         #: The logins inside that are not settled, in the order in which they entered.
         self._unsettled: dict[_Gate, None] = {}
         self._most_inside = 1
         self._just_accepted_until = -math.inf
+        self._last_failed_at = -math.inf
 
     def add(self, gate: _Gate) -> None:
         """Note that a login has entered."""
@@ -102,13 +110,14 @@ class _AccountLogins:
 
     def remove(self, gate: _Gate, *, is_accepted: bool) -> None:
         """Note that a login has left, and wake those that wait."""
-        if is_accepted:
+        now = time.monotonic()
+        if not is_accepted:
+            self._last_failed_at = now
+        elif gate.entered_at > self._last_failed_at:  # an older token says nothing of the secret of now
             self._settle_before(gate)
-            now = time.monotonic()
             verdict_seconds = now - gate.entered_at
-            most = MAX_INSIDE if verdict_seconds < JUST_ACCEPTED_SECONDS else MAX_SLOW_INSIDE
             before = self._most_inside if gate.is_uncharged or self.was_just_accepted else 1
-            self._most_inside = min(2 * before, most)
+            self._most_inside = min(2 * before, self._limit)
             seconds = min(max(JUST_ACCEPTED_SECONDS, 2 * verdict_seconds), MAX_JUST_ACCEPTED_SECONDS)
             self._just_accepted_until = now + seconds
         self._unsettled.pop(gate, None)
@@ -129,6 +138,12 @@ class _AccountLogins:
     def is_any_slow(self) -> bool:
         """Whether a login is inside that should be settled by now."""
         return bool(self._unsettled) and self.seconds_to_wait() <= 0
+
+    @property
+    def awaits_uncharged(self) -> bool:
+        """Whether a login without a charge, which no record shows, may get its verdict soon."""
+        earliest = time.monotonic() - ACCEPTED_LAST_WAIT_SECONDS
+        return any(gate.is_uncharged and gate.entered_at > earliest for gate in self._unsettled)
 
     @property
     def has_room(self) -> bool:
@@ -209,6 +224,15 @@ class _Gate:
         """Whether the login had better wait for the verdicts of those inside than be charged."""
         return self._needs_no_charge(login) and self._logins.seconds_to_wait() > 0
 
+    def _may_be_charged(self, login: GatedLogin) -> bool:
+        """Whether the login may be charged now.
+
+        Not while verdicts without a charge are due on a secret that was refused: they may be refusals, too.
+        """
+        if login.is_accepted_lately():
+            return not self._is_room_near(login)
+        return not self._logins.awaits_uncharged
+
     async def _wait(self, queue: asyncio.Lock, login: GatedLogin, most_out: int, seconds: float) -> bool:
         """Wait until a token may go, or until none may for now; return False when the time is up."""
         with contextlib.suppress(TimeoutError):
@@ -217,7 +241,7 @@ class _Gate:
                 while not login.is_over():
                     if self._enter_uncharged(login):
                         return True
-                    if not self._is_room_near(login) and (charge := login.charge(most_out)) is not None:
+                    if self._may_be_charged(login) and (charge := login.charge(most_out)) is not None:
                         self.charge = charge
                         self._is_alone = charge.is_alone and not self._logins.is_any_slow
                         self._note_inside(is_uncharged=False)
