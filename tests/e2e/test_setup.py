@@ -73,6 +73,11 @@ def ended(px: PxProcess) -> Iterator[None]:
         assert px.command("--quit").returncode in {0, 3}
 
 
+def ask(px: PxProcess, site: str) -> int:
+    with Client(px.port) as client:
+        return client.get(site).status
+
+
 def saved(directory: Path) -> list[Path]:
     """The files that a set-up leaves, but for what Px remembers of logins."""
     return [path for path in (directory / "home" / "config").rglob("*") if path.is_file()]
@@ -90,7 +95,7 @@ def test_a_newcomer_gets_a_px_that_works_now_and_after_a_restart(
     )
     px = PxProcess(tmp_path, environment=environment)
     with bad_passwords(network, bob), ended(px):
-        with set_up(tmp_path, environment, f"--setup={site}", f"--port={px.port}") as terminal:
+        with set_up(tmp_path, environment, f"--setup={site}", f"--port={px.port}", "--workers=1") as terminal:
             log_in(terminal, upstream, user, bob.password)
             answer(terminal, START, "")
             shown = read_to_end(terminal, 0)
@@ -105,10 +110,9 @@ def test_a_newcomer_gets_a_px_that_works_now_and_after_a_restart(
             f'Next      eval "$(px --env --port={px.port})"\n',
         ):
             assert line in shown, shown
-        for _ in range(2):  # the second one has the password from the keyring alone
-            with Client(px.port) as client:
-                assert client.get(site).status == 200
-            assert px.command("--restart").returncode == 0
+        assert ask(px, site) == 200
+        assert px.command("--restart").returncode == 0  # then the password is that of the keyring alone
+        assert ask(px, site) == 200
     names = sorted(path.name for path in saved(tmp_path))
     assert names == ["px.ini", "px.service", "px.service"]
     assert all(bob.password not in path.read_text() for path in saved(tmp_path))
@@ -148,7 +152,8 @@ def test_with_a_ticket_and_yes_px_asks_nothing_and_a_second_setup_replaces_the_f
     site, pids = network.origin.url("/", HOST), []
     with ended(px):
         for _ in range(2):
-            done = px.command(f"--setup={site}", "--yes", f"--proxy=localhost:{network.kerberos.port}")
+            options = ("--yes", "--workers=1", f"--proxy=localhost:{network.kerberos.port}")
+            done = px.command(f"--setup={site}", *options)
             assert done.returncode == 0, done.stdout + done.stderr
             assert f"Login     ticket {network.mit.alice.name}@MIT.TEST until " in done.stdout
             assert done.stderr == ""
