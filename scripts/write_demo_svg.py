@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pty
 import subprocess
@@ -11,37 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
-from rich.terminal_theme import MONOKAI
-from rich.text import Text
+from scripts.terminal_svg import format_svg
 
 SVG: Final = Path(__file__).resolve().parent.parent / "docs" / "demo.svg"
 _COLUMNS: Final = 84
-
-#: The format of rich itself loads a font from the network, which web sites block in a picture.
-_FORMAT: Final = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="px --demo">
-<!-- Made by `make docs` from a run of the demo; do not edit. -->
-<style>
-.{unique_id}-matrix {{ font: {char_height}px ui-monospace, Menlo, Consolas, monospace }}
-.{unique_id}-title {{ font: 18px system-ui, sans-serif }}
-{styles}
-</style>
-<defs>
-<clipPath id="{unique_id}-clip-terminal">
-<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
-</clipPath>
-{lines}
-</defs>
-{chrome}
-<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
-{backgrounds}
-<g class="{unique_id}-matrix">
-{matrix}
-</g>
-</g>
-</svg>
-"""
 
 
 def run_demo() -> str:
@@ -78,18 +50,14 @@ def _read_all(terminal: int) -> bytes:
     return bytes(written)
 
 
-def format_svg(written: str) -> str:
-    """Return the picture of a terminal in which a user has given ``px --demo``, and Px has answered."""
-    console = Console(record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text("$ px --demo", "bold"))
-    console.print(Text.from_ansi(written.rstrip("\n")))
-    svg = console.export_svg(title="px --demo", theme=MONOKAI, code_format=_FORMAT, unique_id="demo")
-    return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
+def format_demo(written: str) -> str:
+    """Return the picture of a demo that has written this."""
+    return format_svg("px --demo", written, name="demo", columns=_COLUMNS)
 
 
 def main() -> None:
     """Write the picture."""
-    SVG.write_text(format_svg(run_demo()), encoding="utf-8", newline="\n")
+    SVG.write_text(format_demo(run_demo()), encoding="utf-8", newline="\n")
     print(f"wrote {SVG}")
 
 

@@ -12,17 +12,18 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("needs a keyring of Linux", allow_module_level=True)
 
+from scripts.write_setup_svg import SVG, format_setup, mask
 from tests.corpnet.network import CorporateNetwork
 from tests.free_ports import free_port
-from tests.px_process import PxProcess, clean_environment, run_action
+from tests.pictures import read_text
+from tests.px_process import PxProcess, run_action
 from tests.secret_service import Session, dbus_session
-from tests.terminal import Terminal
 
 from .exchanges import HOST
 from .http_client import Client
+from .newcomer import environment_of, log_in, read_to_end, set_up, set_up_bob
 from .squid_watch import Watch, bad_passwords
 
-PROXY, USER, START = "[none]: ", "[root]: ", "[Y/n]: "
 WRONG = "Wr0ng-Secret-77e1"
 
 
@@ -32,36 +33,6 @@ def session(tmp_path: Path) -> Iterator[Session]:
     tmp_path.chmod(0o700)
     with dbus_session(tmp_path / "session") as session, session.gnome_keyring():
         yield session
-
-
-def environment_of(session: Session, directory: Path) -> dict[str, str]:
-    """The keyring of the session, and the home of the test."""
-    home = {"HOME": str(directory / "home"), "LOGNAME": "root"}
-    return {**session.environment, **home, "PYTHONWARNINGS": "error,ignore::ResourceWarning"}
-
-
-def set_up(directory: Path, environment: dict[str, str], *arguments: str) -> Terminal:
-    """Run ``px --setup`` at a terminal."""
-    environ = {**clean_environment(directory), "TERM": "dumb", **environment}
-    return Terminal([sys.executable, "-m", "px", *arguments], environ, directory=directory)
-
-
-def answer(terminal: Terminal, question: str, typed: str) -> None:
-    """Type, once the question is there: before that, the terminal would show a password."""
-    terminal.read_until(lambda output: output.endswith(question))
-    terminal.press(f"{typed}\n")
-
-
-def log_in(terminal: Terminal, proxy: str, user: str, password: str) -> None:
-    answer(terminal, PROXY, proxy)
-    answer(terminal, USER, user)
-    answer(terminal, f"Password of {user}: ", password)
-
-
-def read_to_end(terminal: Terminal, exit_code: int) -> str:
-    output = terminal.read_to_end().replace("\r\n", "\n")
-    assert terminal.process.returncode == exit_code, output
-    return output
 
 
 @contextlib.contextmanager
@@ -95,10 +66,7 @@ def test_a_newcomer_gets_a_px_that_works_now_and_after_a_restart(
     )
     px = PxProcess(tmp_path, environment=environment)
     with bad_passwords(network, bob), ended(px):
-        with set_up(tmp_path, environment, f"--setup={site}", f"--port={px.port}", "--workers=1") as terminal:
-            log_in(terminal, upstream, user, bob.password)
-            answer(terminal, START, "")
-            shown = read_to_end(terminal, 0)
+        shown = set_up_bob(network, px)
         assert bob.password not in shown
         for line in (
             f"Proxy     http://{upstream}\n",
@@ -110,6 +78,7 @@ def test_a_newcomer_gets_a_px_that_works_now_and_after_a_restart(
             f'Next      eval "$(px --env --port={px.port})"\n',
         ):
             assert line in shown, shown
+        assert read_text(SVG.read_text("utf-8")) == read_text(format_setup(mask(shown, network, px)))
         assert ask(px, site) == 200
         assert px.command("--restart").returncode == 0  # then the password is that of the keyring alone
         assert ask(px, site) == 200

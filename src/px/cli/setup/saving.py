@@ -102,6 +102,7 @@ def carry_out(plan: Plan, screen: Screen, start: Start) -> int:
         screen.show("Started", f"not yet; this starts Px: {own_name()}")
     if not code:
         screen.show("Next", _format_next(plan.settings.port))
+        screen.show("", "points the programs of this shell at Px")
     return code
 
 

@@ -118,7 +118,7 @@ class Setup:
         settings, trial = self._try(is_repeated=False)
         if not trial.wants_password or self._questions.is_silent:
             return settings, trial
-        self._screen.show("Login", f"{trial.wants_password} So Px needs a user and a password.")
+        self._screen.show("Login", f"{trial.why} Px needs your user name and password.".strip())
         try:
             find_keyring()
         except SecretStoreError as error:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from px.config.settings import Settings
 
 _OFFERS: Final = "Offers"
+_TICKET: Final = "Ticket"
 _REQUESTS: Final = ("GET", "CONNECT")
 
 
@@ -31,12 +32,13 @@ class Trial:
         is_repeated: Whether the user knows the offers, too.
 
     Attributes:
-        wants_password: Why Px needs a password that it does not have; empty if it needs none.
+        wants_password: Whether Px needs a password that it does not have.
+        why: The reason why a ticket does not do instead; empty if the upstream takes none.
         login: Who has logged in, how; empty before that.
     """
 
     def __init__(self, screen: Screen, known: str, *, is_repeated: bool) -> None:
-        self.wants_password = ""
+        self.wants_password, self.why = False, ""
         self.login = ""
         self._screen = screen
         self._known = known
@@ -53,7 +55,8 @@ class Trial:
             self.login = self._describe_login(self._walk)
         check = self._walk.login_check
         if check is not None and check.wants_password:
-            self.wants_password = next(step.detail for step in self._steps if step.name == check.failed)
+            self.wants_password = True
+            self.why = next((step.detail for step in self.failures if step.name == _TICKET), "")
 
     def _tell(self, step: Step) -> None:
         self._steps.append(step)
