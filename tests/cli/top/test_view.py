@@ -98,8 +98,8 @@ def test_a_problem_says_all_that_px_knows():
     assert lines[start + 1 : start + 5] == [
         f"2 min ago: 502 {long[:61]}",
         f"  {long[62:]}",
-        f"  {'Start it. ' * 6}Start it.",
-        "  Start it. Start it.",
+        f"  {'Start it. ' * 7}Start",
+        "  it. Start it.",
     ]
 
 
