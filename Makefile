@@ -7,6 +7,9 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 # Otherwise each Px that the tests start compiles all modules again, which doubles its CPU time.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Each run of pytest ends with its slowest tests.
+export PYTEST_ADDOPTS ?= --durations=15 --durations-min=2
+
 .PHONY: help demo check test corpnet unit test-windows lint types imports system-packages lockout lockout-model cover bench binary \
   docs clean
 

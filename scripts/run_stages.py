@@ -3,11 +3,13 @@
     python -m scripts.run_stages TARGET...
 
 Three at a time, the first ones first. The output of each is shown whole and by itself: the first one's as it
-comes, then that of the next. After them, what pytest said at the end of each. Exits with 1 if one has failed.
+comes, then that of the next. After them, the times of each and what pytest said at its end. Exits with 1 if
+one has failed.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -38,21 +40,23 @@ class Stage:
         self.target = target
         self.output = directory / target
         self.output.touch()
-        self.seconds = 0.0
+        self.seconds = self.cpu_seconds = 0.0
         self.code = -1
 
     def run(self) -> None:
         """Run the target to its end."""
         started = time.monotonic()
         with self.output.open("wb") as output:
-            self.code = subprocess.run(  # noqa: S603 - a target of our own
+            make = subprocess.Popen(  # noqa: S603 - a target of our own
                 ["make", "--no-print-directory", self.target],  # noqa: S607 - as the one that runs this
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                check=False,
-            ).returncode
+            )
+            _, status, usage = os.wait4(make.pid, 0)
+        self.code = make.returncode = os.waitstatus_to_exitcode(status)
         self.seconds = time.monotonic() - started
+        self.cpu_seconds = usage.ru_utime + usage.ru_stime
 
     def show(self, run: Future[None]) -> None:
         """Print its output as it arrives, until the target has ended."""
@@ -70,7 +74,9 @@ class Stage:
         """Return the result of the run."""
         said = _SUMMARY.findall(self.output.read_text(errors="replace")) or ["NOTHING was tested: see above"]
         verdict = f"failed with {self.code}" if self.code else "passed"
-        return "\n     ".join([f"{self.target}: {verdict}, {self.seconds:.0f} s", *said])
+        return "\n     ".join(
+            [f"{self.target}: {verdict}, {self.seconds:.0f} s, {self.cpu_seconds:.0f} s of CPU", *said]
+        )
 
 
 def run_stages(targets: Sequence[str]) -> bool:
