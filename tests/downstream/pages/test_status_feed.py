@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Mapping
-from typing import Any
+from contextlib import closing
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import pytest
 
@@ -12,6 +15,7 @@ from px.downstream.page_answer import PageError
 from px.downstream.pages import status_feed
 from px.downstream.pages.status_feed import MAX_STREAMS, StatusFeed
 from tests.proxy.running_px import running_px
+from tests.px_process import PxProcess
 from tests.scripted_upstream import field_of, until
 
 
@@ -116,3 +120,44 @@ async def test_a_stream_whose_client_leaves_ends() -> None:
         await until(lambda: supervisor.questions)
         supervisor.may_answer.set()
         await until(lambda: "sessions=0" in repr(px.px._listener))
+
+
+def look(port: int) -> BinaryIO:
+    """Return the events of a Px, as they come."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port)
+        return cast("BinaryIO", client.makefile("rb"))
+
+
+def read_event(events: BinaryIO) -> dict[str, Any]:
+    for line in events:
+        if line.startswith(b"data: "):
+            status: dict[str, Any] = json.loads(line.removeprefix(b"data: "))
+            return status
+    raise AssertionError("the stream has ended")
+
+
+def test_a_stream_ends_at_a_reload_and_the_next_one_has_the_past(
+    tmp_path: Path,
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        PxProcess(tmp_path, "--noproxy=*", workers=2) as px,
+    ):
+        target = b"127.0.0.1:%d" % silent.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", px.port)) as client, closing(look(px.port)) as events:
+            client.sendall(b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, target))
+            assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+            client.sendall(b"x" * 5000)
+            before = read_event(events)
+            while not before["active"] or before["active"][0]["up"] < 5000:
+                before = read_event(events)
+            assert before["active"][0]["target"] == target.decode()
+            assert px.command("--reload").returncode == 0
+            assert len(list(events)) < 20  # it ends
+        with closing(look(px.port)) as events:
+            after = read_event(events)
+            serving = [worker["number"] for worker in after["workers"] if not worker["is_draining"]]
+            assert not {*serving} & {worker["number"] for worker in before["workers"]}
+            assert sum(after["traffic"]["up"]) >= 5000
+            assert sum(after["traffic"]["requests"]) == 1

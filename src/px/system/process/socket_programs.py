@@ -30,6 +30,6 @@ def find_programs(ends: Collection[tuple[str, int]]) -> dict[tuple[str, int], st
                 continue
             end = wanted.get((to_address(local.ip), local.port))
             if end is not None:
-                with contextlib.suppress(psutil.Error):
+                with contextlib.suppress(OSError, psutil.Error):  # it has ended, or is another user's
                     found[end] = psutil.Process(connection.pid).name()
     return found
