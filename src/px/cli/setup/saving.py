@@ -167,8 +167,10 @@ def _install(autostart: Autostart, path: Path, screen: Screen) -> tuple[str, int
 
 
 def _shorten(path: Path) -> str:
-    """Return a path as a shell takes it, but shorter."""
-    return f"~{os.sep}{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
+    """Return a path as a shell takes it, but shorter where it can be."""
+    if os.name == "nt" or not path.is_relative_to(Path.home()):
+        return str(path)
+    return f"~/{path.relative_to(Path.home())}"
 
 
 def own_name() -> str:
