@@ -78,24 +78,20 @@ class HttpFrontEnd:
 
     async def _answer_page(self, head: RequestHead) -> bool:
         client = self._client
-        counters = client.service.counters
-        counters.pages += 1
-        sent_bytes = client.stream.sent_bytes
-        try:
-            page = await client.service.answer_page(head, Visitor(client.end[0], client.own_port))
-            fields = list(page.fields)
-            if client.authenticator is not None:
-                fields += client.authenticator.take_fields()
-            client.trace.begin_answer(page.status)
-            if page.events is not None:
-                return await self._send_events(page, page.events, fields, is_head=head.method == b"HEAD")
-            keep = may_keep(head) and not client.is_ending
-            answer = format_own(page.status, page.body, page.content_type, fields=fields, keep_alive=keep)
-            if head.method == b"HEAD":
-                answer = answer[: len(answer) - len(page.body)]
-            return await self._write_own(answer, keep=keep)
-        finally:
-            counters.page_bytes += client.stream.sent_bytes - sent_bytes
+        client.service.counters.pages += 1
+        page = await client.service.answer_page(head, Visitor(client.end[0], client.own_port))
+        fields = list(page.fields)
+        if client.authenticator is not None:
+            fields += client.authenticator.take_fields()
+        client.trace.begin_answer(page.status)
+        if page.events is not None:
+            return await self._send_events(page, page.events, fields, is_head=head.method == b"HEAD")
+        keep = may_keep(head) and not client.is_ending
+        answer = format_own(page.status, page.body, page.content_type, fields=fields, keep_alive=keep)
+        if head.method == b"HEAD":
+            answer = answer[: len(answer) - len(page.body)]
+        await self._write_page(answer)
+        return keep
 
     async def _send_events(
         self,
@@ -109,11 +105,19 @@ class HttpFrontEnd:
         head = format_endless(page.status, page.content_type, fields=fields)
         async with contextlib.aclosing(events):
             self.is_answering = self._ends_by_close = True
-            await self._client.write(head, LINGER_SECONDS)
+            await self._write_page(head)
             while not is_head and (event := await anext(events, b"")):
-                await self._client.write(event, LINGER_SECONDS)
+                await self._write_page(event)
             self.is_answering = False
         return False
+
+    async def _write_page(self, data: bytes) -> None:
+        """Send bytes of a page, which are no traffic of the client."""
+        client, sent_bytes = self._client, self._client.stream.sent_bytes
+        try:
+            await client.write(data, LINGER_SECONDS)
+        finally:
+            client.service.counters.page_bytes += client.stream.sent_bytes - sent_bytes
 
     async def send_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx on; clients of HTTP/1.0 do not know them."""

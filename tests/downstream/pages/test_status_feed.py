@@ -100,7 +100,9 @@ async def test_a_client_gets_an_event_at_once_and_the_end_when_px_ends() -> None
         await client.expect(b"retry: 1000\n\n")
         event = await client.read_until(b"\n\n")
         assert json.loads(event.removeprefix(b"data: ")) == {"question": 1}
-        assert px.px.report()["active_total"] == 0
+        report: Any = px.px.report()
+        assert report["active_total"] == 0
+        assert sum(report["traffic"]["down"]) == 0
         async with asyncio.timeout(1):  # less than the time to the next event
             stopping = asyncio.create_task(px.px.stop(None))
             await client.expect_end()

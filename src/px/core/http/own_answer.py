@@ -94,25 +94,29 @@ def format_own(
     keep_alive: bool,
 ) -> bytes:
     """Return an answer of Px itself, head and body."""
-    lines = [
-        b"HTTP/1.1 %d %b" % (status, (reason or _reason(status)).encode("ascii")),
-        b"Content-Type: " + content_type,
-        b"Content-Length: %d" % len(body),
-        b"Cache-Control: no-store",
-        *(name + b": " + value for name, value in fields),
-        b"Connection: " + (b"keep-alive" if keep_alive else b"close"),
-    ]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+    fields = [(b"Content-Length", b"%d" % len(body)), *fields]
+    return _format_head(status, content_type, fields, reason=reason, keep_alive=keep_alive) + body
 
 
 def format_endless(status: int, content_type: bytes, *, fields: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Return the head of an answer of Px itself whose body ends with the connection."""
+    return _format_head(status, content_type, fields, keep_alive=False)
+
+
+def _format_head(
+    status: int,
+    content_type: bytes,
+    fields: Sequence[tuple[bytes, bytes]],
+    *,
+    reason: str = "",
+    keep_alive: bool,
+) -> bytes:
     lines = [
-        b"HTTP/1.1 %d %b" % (status, _reason(status).encode("ascii")),
+        b"HTTP/1.1 %d %b" % (status, (reason or _reason(status)).encode("ascii")),
         b"Content-Type: " + content_type,
         b"Cache-Control: no-store",
         *(name + b": " + value for name, value in fields),
-        b"Connection: close",
+        b"Connection: " + (b"keep-alive" if keep_alive else b"close"),
     ]
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
