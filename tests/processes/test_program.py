@@ -61,7 +61,7 @@ def test_no_web_page_can_end_px(tmp_path: Path, origin: Origin) -> None:
                     f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://evil.example\r\n"
                     f"Content-Length: {len(body)}\r\n\r\n{body}".encode(),
                 )
-                assert said.startswith(b"HTTP/1.1 400 ") if port == px.port else said == b""
+                assert said.startswith(b"HTTP/1.1 403 ") if port == px.port else said == b""
         assert get(px, origin) == b"ok"
         assert px.status()["pid"] == px.pid
 
