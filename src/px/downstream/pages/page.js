@@ -260,7 +260,7 @@ function describeRoute(route) {
 function renderUpstreams({ upstreams, discovered_proxy: discovered, noproxy }) {
   const rule = discovered.includes("PAC script") ? "by the PAC script, for each URL" : "the one that served last; if it cannot be reached, the next in this order";
   fillList($("choice"), [
-    [discovered ? "Found in" : "Named in", discovered || (upstreams.length ? "the settings of Px" : "nothing yet")],
+    [discovered ? "Found" : "Named", discovered || "in the settings of Px"],
     ...(upstreams.length > 1 ? [["Chosen", rule]] : []),
     ...(noproxy ? [["Directly", noproxy]] : []),
   ]);
