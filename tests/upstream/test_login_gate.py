@@ -65,11 +65,11 @@ class Source:
 class Process:
     """A process of a user: its login gates, and its view of the lock-out memory."""
 
-    def __init__(self, directory: Path, seconds: float = LONG, workers: int = 1) -> None:
+    def __init__(self, directory: Path, seconds: float = LONG) -> None:
         self.source = cast("TokenSource", Source())
         self.file = LockoutFile(directory / "lockout.json", run_in_thread=ThreadLane("test", 2, LONG).run)
         self.guard = LockoutGuard(self.file, time.time)
-        self.login_gates = LoginGates(seconds, workers)
+        self.login_gates = LoginGates(seconds)
 
     def gate(self) -> LoginGate:
         return self.login_gates.for_account("alice")
@@ -103,7 +103,7 @@ MakeProcess = Callable[..., Process]
 @pytest.fixture
 def make(tmp_path: Path) -> MakeProcess:
     """Give what makes one process; all have one state directory."""
-    return lambda seconds=LONG, workers=1: Process(tmp_path, seconds, workers)
+    return lambda seconds=LONG: Process(tmp_path, seconds)
 
 
 async def test_the_first_goes_at_once_and_hands_over_to_the_one_that_waits_longest(make: MakeProcess) -> None:
@@ -258,61 +258,37 @@ async def test_a_token_is_out_for_the_others_until_its_verdict_is_in_the_file(
     assert other.guard.charge(other.source, 1) is not None
 
 
-async def test_the_first_login_of_an_accepted_secret_goes_alone_and_acceptances_let_more_go(
+async def test_each_acceptance_lets_one_login_go_without_a_charge(
     make: MakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """So a change of the secret costs one refusal in each process besides the two that are charged."""
     monkeypatch.setattr(login_gate_module, "ACCEPTED_LATELY_WAIT_SECONDS", LONG)
     monkeypatch.setattr(login_gate_module, "MAX_JUST_ACCEPTED_SECONDS", LONG)
     monkeypatch.setattr(login_gate_module, "JUST_ACCEPTED_SECONDS", LONG)
     process = make()
-    process.accept()
-    out: list[LoginGate] = [await process.enter()]
-    waiting = [asyncio.create_task(process.enter()) for _ in range(6)]
+    await process.log_in()
+    entering = [asyncio.create_task(process.enter()) for _ in range(10)]
 
-    async def accept(count: int) -> int:
-        """Have so many accepted; return how many are out then."""
-        for _ in range(count):
-            gate = out.pop()
-            process.accept()
-            gate.spend()
-            gate.leave(is_accepted=True)
+    async def entered(count: int) -> LoginGate:
+        """Return the login inside once that many have entered; it is the only one."""
+        await until(lambda: sum(task.done() for task in entering) >= count)
         for _ in range(20):
             await asyncio.sleep(0)
-        out.extend(task.result() for task in [each for each in waiting if each.done()])
-        waiting[:] = [each for each in waiting if not each.done()]
-        return len(out)
+        gates = [task.result() for task in entering if task.done()]
+        assert len(gates) == count
+        (inside,) = [gate for gate in gates if gate.is_inside]
+        return inside
 
-    assert await accept(0) == 1
-    assert await accept(1) == 2
-    assert await accept(2) == 4
-    assert not any(gate.charge for gate in out)
+    for count in range(1, 6):
+        gate = await entered(count)
+        assert gate.charge is None
+        process.accept()
+        gate.leave(is_accepted=True)
     assert process.file.list_keys() == []  # the charge of the first login is refunded
-
-
-@pytest.mark.parametrize(("workers", "most"), [(1, 4), (2, 2), (3, 1), (9, 1)])
-async def test_all_workers_share_the_few_logins_that_a_change_of_the_secret_may_cost(
-    make: MakeProcess, monkeypatch: pytest.MonkeyPatch, workers: int, most: int
-) -> None:
-    monkeypatch.setattr(login_gate_module, "MAX_JUST_ACCEPTED_SECONDS", LONG)
-    monkeypatch.setattr(login_gate_module, "JUST_ACCEPTED_SECONDS", LONG)
-    monkeypatch.setattr(login_gate_module, "ACCEPTED_LATELY_WAIT_SECONDS", LONG)
-    process = make(LONG, workers)
-    for _ in range(8):
-        await process.log_in()
-    entering = [asyncio.create_task(process.enter()) for _ in range(10)]
-    await asyncio.sleep(0)
-    out = [task.result() for task in entering if task.done()]
-    assert len(out) == most
-    assert not any(gate.charge for gate in out)
+    gate = await entered(6)
     process.guard.receive_refusal(process.source, "up", "NTLM")
-    out.pop().leave()
-    await asyncio.sleep(SHORT)
-    after_one = sum(task.done() for task in entering)
-    for gate in out:
-        gate.leave()
-    await until(lambda: sum(task.done() for task in entering) > most)
-    assert after_one == most or not out  # the next login waits for the verdicts on the others
-    assert sum(task.done() for task in entering) == most + 1
+    gate.leave()
+    assert (await entered(7)).charge is not None
     for task in entering:
         task.cancel()
     await asyncio.gather(*entering, return_exceptions=True)
@@ -362,8 +338,8 @@ async def test_a_login_that_finds_no_verdict_soon_after_an_acceptance_is_charged
     process = make(2 * SHORT)
     process.accept()
     await process.log_in()
-    out = [await process.enter() for _ in range(3)]
-    assert [gate.charge is None for gate in out] == [True, True, False]
+    out = [await process.enter() for _ in range(2)]
+    assert [gate.charge is None for gate in out] == [True, False]
     assert not await process.gate().enter(process.asked())
     with pytest.raises(LoginBlockedError):
         await process.enter()
@@ -410,15 +386,15 @@ async def test_an_acceptance_that_is_older_than_a_refusal_lets_no_login_go_uncha
     make: MakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The verdicts on two tokens may come in another order than the directory gave them."""
+    monkeypatch.setattr(login_gate_module, "ACCEPTED_LATELY_WAIT_SECONDS", 0.0)
     monkeypatch.setattr(login_gate_module, "MAX_JUST_ACCEPTED_SECONDS", SHORT)
     monkeypatch.setattr(login_gate_module, "JUST_ACCEPTED_SECONDS", SHORT)
     process = make()
-    for _ in range(2):
-        await process.log_in()
+    await process.log_in()
     accepted, refused = [await process.enter() for _ in range(2)]
-    assert accepted.charge is refused.charge is None
+    assert accepted.charge is None
     await asyncio.sleep(SHORT)
-    process.guard.receive_refusal(process.source, "up", "NTLM")
+    process.guard.receive_refusal(process.source, "up", "NTLM", refused.spend())
     refused.leave()
     process.accept()
     accepted.leave(is_accepted=True)

@@ -70,7 +70,7 @@ class UpstreamHops:
         lane = ThreadLane("px-lockout", 1, LOCK_WAIT_SECONDS)
         memory = LockoutFile(state / LOCKOUT_NAME, run_in_thread=lane.run, fallback=memory_directory())
         self.guard = LockoutGuard(memory, time.time, make_process_name(), has_process_ended, unrecorded)
-        self.login_gates = LoginGates(settings.socktimeout, settings.workers)
+        self.login_gates = LoginGates(settings.socktimeout)
         self._sources: dict[tuple[str, Secret | None], TokenSource] = {}
         self._ticket_hosts: dict[TokenSource, set[str]] = {}
         self._hops: dict[UpstreamAddress, Hop] = {}

@@ -8,13 +8,13 @@ A login is *inside* from the moment when the gate lets it through until it leave
 secret is known to be right, although its own verdict may still come.
 
 Even a secret that was accepted a moment ago may have been changed at the directory since. So a login goes
-without a charge only if its secret was just accepted: within `JUST_ACCEPTED_SECONDS`, in the same process.
-Each acceptance lets twice as many of these logins be inside at once, up to `MAX_INSIDE` in all workers
-together: if the secret is changed at that very moment, the directory refuses each of them. All others are
-charged, and wait for the verdicts on those without a charge once one of these is a refusal. An acceptance
-also settles the logins that entered before the accepted one: the secret was right for them, too. If a secret
-was accepted lately, a login that is not settled after `ACCEPTED_LATELY_WAIT_SECONDS` probably waits for a
-slow origin. The next login then goes as a verification, whose verdict no origin delays.
+without a charge only if its secret was just accepted, in the same process, and no other login of this process
+is inside. If the secret is changed at that very moment, the directory refuses one such login of each worker,
+and the two that may be charged then. All other logins are charged, and wait for the verdict on the one
+without a charge if the secret was refused meanwhile. An acceptance also settles the logins that entered
+before the accepted one: the secret was right for them, too. If a secret was accepted lately, a login that is
+not settled after `ACCEPTED_LATELY_WAIT_SECONDS` probably waits for a slow origin. The next login then goes as
+a verification, whose verdict no origin delays.
 """
 
 from __future__ import annotations
@@ -34,13 +34,9 @@ from px.core.login.token_budget import LOST_BEFORE_BLOCK, REFUSALS_BEFORE_BLOCK
 ACCEPTED_LAST_WAIT_SECONDS = 1.0
 #: How long a login waits for the verdicts on earlier ones if its secret was accepted lately.
 ACCEPTED_LATELY_WAIT_SECONDS = 0.25
-#: How long after an acceptance logins of the same secret need no charge, and several may be inside at once.
-#: Short: the logins that are out when the secret is changed are all refused.
-#: It is twice as long as the last verdict took, within these bounds.
+#: How long after an acceptance logins of the same secret need no charge: twice as long as the last verdict
+#: took, within these bounds. Short: the secret may be changed meanwhile.
 JUST_ACCEPTED_SECONDS, MAX_JUST_ACCEPTED_SECONDS = 0.1, 0.5
-#: Most logins without a charge inside at once in all workers of a Px. Together with the two that may be
-#: charged then, they are what a change of the secret can cost.
-MAX_INSIDE = 4
 #: Short, because the verdict that the client waits for may come at any moment.
 RETRY_AFTER_SECONDS = 1
 #: The first and the longest pause between two looks for the verdict of another process.
@@ -70,17 +66,15 @@ class LoginGates:
 
     Args:
         timeout_seconds: How long to wait for the verdict on another login.
-        workers: How many processes like this one there are.
     """
 
-    def __init__(self, timeout_seconds: float, workers: int = 1) -> None:
+    def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
-        self._most_inside = max(1, MAX_INSIDE // workers)
         self._accounts: dict[str, _AccountLogins] = {}
 
     def for_account(self, account: str) -> _Gate:
         """Return the gate for one login of an account; the login has not entered yet."""
-        logins = self._accounts.setdefault(account, _AccountLogins(self._most_inside))
+        logins = self._accounts.setdefault(account, _AccountLogins())
         return _Gate(logins, self._timeout_seconds)
 
     def __repr__(self) -> str:
@@ -88,19 +82,13 @@ class LoginGates:
 
 
 class _AccountLogins:
-    """The logins of one account in this process: those inside the gate, and those that wait.
+    """The logins of one account in this process: those inside the gate, and those that wait."""
 
-    Args:
-        most_inside: Most logins without a charge inside at once.
-    """
-
-    def __init__(self, most_inside: int) -> None:
-        self._limit = most_inside
+    def __init__(self) -> None:
         self._one_left = asyncio.Event()
         self.first_queue, self.late_queue = asyncio.Lock(), asyncio.Lock()
         #: The logins inside that are not settled, in the order in which they entered.
         self._unsettled: dict[_Gate, None] = {}
-        self._most_inside = 1
         self._just_accepted_until = -math.inf
         self._last_failed_at = -math.inf
 
@@ -115,11 +103,8 @@ class _AccountLogins:
             self._last_failed_at = now
         elif gate.entered_at > self._last_failed_at:  # an older token says nothing of the secret of now
             self._settle_before(gate)
-            verdict_seconds = now - gate.entered_at
-            before = self._most_inside if gate.is_uncharged or self.was_just_accepted else 1
-            self._most_inside = min(2 * before, self._limit)
-            seconds = min(max(JUST_ACCEPTED_SECONDS, 2 * verdict_seconds), MAX_JUST_ACCEPTED_SECONDS)
-            self._just_accepted_until = now + seconds
+            seconds = max(JUST_ACCEPTED_SECONDS, 2 * (now - gate.entered_at))
+            self._just_accepted_until = now + min(seconds, MAX_JUST_ACCEPTED_SECONDS)
         self._unsettled.pop(gate, None)
         self._one_left.set()
         self._one_left.clear()
@@ -148,7 +133,7 @@ class _AccountLogins:
     @property
     def has_room(self) -> bool:
         """Whether one more login may be inside without a charge."""
-        return len(self._unsettled) < (self._most_inside if self.was_just_accepted else 1)
+        return not self._unsettled
 
     def seconds_to_wait(self) -> float:
         """Return how much longer the oldest login has to be settled; 0 or less: its time is over."""

@@ -32,7 +32,7 @@ How far Px trusts a secret depends on when this process saw the secret accepted,
 ===================  ===================================  ===========================================
 grade                means                                allows
 ===================  ===================================  ===========================================
-just accepted        accepted a moment ago: 0.1 to 0.5 s  several logins at once, and no charge
+just accepted        accepted a moment ago: 0.1 to 0.5 s  one login at a time without a charge
 accepted lately      accepted in the last 20 s; no token  another token 0.25 s after one without a
                      of the account was denied, refused   verdict; connections logged in ahead;
                      or lost since                        Digest by a nonce of an earlier request
