@@ -267,7 +267,7 @@ def test_a_link_local_address_is_own_only_on_its_own_link(network: SmallNetwork,
     try:
         with PxProcess(tmp_path, "--proxy=proxyserver:80", "--hostonly", within=host.prefix):
             own = ("fe80::77%remote", "fe80::77%remote")
-            assert host.run(sys.executable, "-c", _CLIENT_SCRIPT, *own).startswith("HTTP/1.1 400 ")
+            assert host.run(sys.executable, "-c", _CLIENT_SCRIPT, *own).startswith("HTTP/1.1 421 ")
             foreign = ("fe80::77%host", "fe80::1%host")
             assert guest.run(sys.executable, "-c", _CLIENT_SCRIPT, *foreign).startswith("HTTP/1.1 403 ")
     finally:
