@@ -101,6 +101,15 @@ def test_the_upstream_is_read_from_the_environment(tmp_path: Path, first: Upstre
         assert asked(px, "127.0.0.2:9") == "502"  # no server listens there
 
 
+@pytest.mark.parametrize("noproxy", ["*", "0.0.0.0/0"])
+def test_no_proxy_is_no_problem_for_a_px_that_connects_directly(tmp_path: Path, noproxy: str) -> None:
+    with PxProcess(tmp_path, f"--noproxy={noproxy}") as px:
+        until(lambda: px.status()["discovered_proxy"] == "no proxy is set anywhere")
+        assert px.status()["problems"] == []
+        assert "Upstream: none, direct connections only." in px.output
+        assert "Upstream none" not in px.output
+
+
 @pytest.mark.parametrize("host", ["localhost", "a.localhost", "127.0.0.1", "127.9.9.9"])
 @pytest.mark.parametrize("place", ["environment", "script"])
 def test_local_targets_are_reached_directly_unless_noproxy_excludes_them(

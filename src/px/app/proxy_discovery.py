@@ -157,7 +157,7 @@ def make_discovery(
         source_reader.read,
         settings.proxyreload,
         health,
-        is_all_direct=not settings.noproxy,
+        is_all_direct=not settings.noproxy or settings.noproxy.matches_everything,
         is_local_direct=not settings.noproxy.subtracts_loopback,
     )
 

@@ -241,7 +241,7 @@ class Px:
 
         Call this before `serve`.
         """
-        if self._discovery is not None:
+        if self._discovery is not None and not self._settings.noproxy.matches_everything:
             self._discovery.on_found = on_found
 
     async def serve(self) -> None:
