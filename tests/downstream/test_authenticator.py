@@ -337,8 +337,8 @@ async def test_requests_for_px_itself_do_not_go_upstream() -> None:
     async with ScriptedUpstream() as upstream, running_px(upstream, **CLIENT) as px:
         client = await px.connect()
         for login, status in ((b"", 401), (BASIC, 401), (BASIC.removeprefix(b"Proxy-"), 404)):
-            asked = b"GET / HTTP/1.1\r\nHost: origin.test\r\n%b\r\n" % (login and login + b"\r\n")
-            await client.send(asked)
+            fields = b"Host: localhost:%d\r\n%b" % (px.port, login and login + b"\r\n")
+            await client.send(b"GET / HTTP/1.1\r\n%b\r\n" % fields)
             head, _ = await client.read_answer()
             assert head.startswith(b"HTTP/1.1 %d " % status)
             assert (b"\nWWW-Authenticate: " in head) == (status == 401)

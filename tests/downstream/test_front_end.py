@@ -249,6 +249,9 @@ class PagesFrontEnd(HttpFrontEnd):
 
     __slots__ = ()
 
+    async def check_sender(self) -> None:
+        """Its pages have another name than Px itself."""
+
     def answer_here(self) -> Awaitable[bool] | None:
         return self._write_own(answer(200, b"page"), keep=True)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from px.core.http.request_head import RequestHead
+from px.core.http.target import Authority
 from px.downstream.page_answer import PageAnswer, Visitor
 
 if TYPE_CHECKING:
@@ -31,10 +32,12 @@ class OwnPages:
 
     Args:
         make_sources: Returns what the pages show.
+        is_px: Whether Px listens at an address.
     """
 
-    def __init__(self, make_sources: Callable[[], PageSources]) -> None:
+    def __init__(self, make_sources: Callable[[], PageSources], is_px: Callable[[Authority], bool]) -> None:
         self._make_sources = make_sources
+        self._is_px = is_px
         self._pages: Pages | None = None
 
     async def answer(self, head: RequestHead, visitor: Visitor) -> PageAnswer:
@@ -44,6 +47,12 @@ class OwnPages:
 
             self._pages = Pages(self._make_sources())
         return await self._pages.answer(head, visitor)
+
+    async def check_request(self, head: RequestHead, visitor: Visitor) -> None:
+        """Return if no web site has sent a request; see `check_asks_for_px`."""
+        from px.downstream.pages.visitor_check import check_asks_for_px  # noqa: PLC0415 - only once
+
+        check_asks_for_px(head, visitor, self._is_px)
 
     def close(self) -> None:
         """End what the pages still send."""

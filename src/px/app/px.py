@@ -174,7 +174,7 @@ class Px:
         self._access_log = (
             AccessLog(access_sink, settings.accesslog_format) if access_sink is not None else None
         )
-        self._own_pages = OwnPages(self._make_page_sources)
+        self._own_pages = OwnPages(self._make_page_sources, self._is_px)
         self._page_questions = page_questions
         service = self._make_service(io_loop)
         self._forwarder = service.forwarder
@@ -217,6 +217,7 @@ class Px:
             is_own=self._is_px,
             client_auth=self._client_auth,
             answer_page=answer_no_page if self._page_questions is None else self._own_pages.answer,
+            check_page_request=self._own_pages.check_request,
             counters=Counters(),
             log_access=self._access_log.write if self._access_log is not None else None,
         )

@@ -52,6 +52,13 @@ class FrontEnd(Protocol):
             BadRequestError: The request is malformed.
         """
 
+    async def check_sender(self) -> None:
+        """Return if the request may ask its client to log in; called only where clients log in.
+
+        Raises:
+            PxError: A web site has sent it by the browser of a user.
+        """
+
     def answer_here(self) -> Awaitable[bool] | None:
         """Answer a request for Px itself, after the client's login.
 

@@ -63,6 +63,17 @@ class HttpFrontEnd:
         self._head = head = parse_request(data)
         return head
 
+    async def check_sender(self) -> None:
+        """Refuse requests of web sites for Px's own pages; see `px.downstream.pages.visitor_check`."""
+        head = self._head
+        assert head is not None  # noqa: S101 - it was read
+        if is_for_px_itself(head):
+            await self._client.service.check_page_request(head, self._visitor)
+
+    @property
+    def _visitor(self) -> Visitor:
+        return Visitor(self._client.end[0], self._client.own_port)
+
     def answer_here(self) -> Awaitable[bool] | None:
         """Answer requests for Px's own pages, and TRACE and OPTIONS at their last hop."""
         head = self._head
@@ -79,7 +90,7 @@ class HttpFrontEnd:
     async def _answer_page(self, head: RequestHead) -> bool:
         client = self._client
         client.service.counters.pages += 1
-        page = await client.service.answer_page(head, Visitor(client.end[0], client.own_port))
+        page = await client.service.answer_page(head, self._visitor)
         fields = list(page.fields)
         if client.authenticator is not None:
             fields += client.authenticator.take_fields()

@@ -81,8 +81,14 @@ class PageError(ClientError):
 #: Returns the page that a request asks for. The client has logged in, if clients have to.
 #: Raises PageError.
 AnswerPage = Callable[[RequestHead, Visitor], Awaitable[PageAnswer]]
+#: Returns if no web site has sent a request for a page, as far as its head tells. Raises PageError.
+CheckPageRequest = Callable[[RequestHead, Visitor], Awaitable[None]]
 
 
 async def answer_no_page(head: RequestHead, _: Visitor) -> PageAnswer:
     """Refuse a request for a page, where a Px has none: one that only checks something."""
     raise PageError(404, f"This is Px, a proxy. It has no pages at {head.authority}.")
+
+
+async def check_no_page(_: RequestHead, __: Visitor) -> None:
+    """Admit a request for a page where a Px has none."""

@@ -9,7 +9,7 @@ from px.core.client_login.login import ClientAuth
 from px.core.http.target import Authority
 from px.core.trace.access_record import AccessRecord
 from px.downstream.activity.counters import Counters
-from px.downstream.page_answer import AnswerPage, answer_no_page
+from px.downstream.page_answer import AnswerPage, CheckPageRequest, answer_no_page, check_no_page
 from px.io.io_loop import IoLoop
 from px.upstream.forwarder import Forwarder
 
@@ -30,6 +30,7 @@ class Service:
         counters: Count what the sessions do.
         client_auth: How clients log in at Px; None: clients need no login.
         answer_page: Answers requests for Px's own pages.
+        check_page_request: Refuses requests of web sites for Px's own pages.
         log_access: Writes the access log line of a request that has ended; None: the access log is off.
     """
 
@@ -44,6 +45,7 @@ class Service:
     counters: Counters
     client_auth: ClientAuth | None = None
     answer_page: AnswerPage = answer_no_page
+    check_page_request: CheckPageRequest = check_no_page
     log_access: Callable[[AccessRecord], None] | None = None
 
     @property

@@ -2,8 +2,9 @@
 
 A request's life, in `Session._serve`::
 
-    the front end reads it -> the client logs in -> the front end answers what is for Px itself
-      -> no request that came from Px -> `Forwarder.send`: route, connection, login -> the answer's head
+    the front end reads it -> no web site has sent it for a page of Px -> the client logs in
+      -> the front end answers what is for Px itself -> no request that came from Px
+      -> `Forwarder.send`: route, connection, login -> the answer's head
       -> a tunnel (CONNECT, 101), or the front end passes the answer on -> connections kept, or closed
 
 So every request passes the client's login before Px sends it on or answers it with anything but an error. The
@@ -231,6 +232,7 @@ class Session:
     async def _serve(self, head: RequestHead) -> bool:
         client, front_end = self.client, self._front_end
         if client.authenticator is not None:
+            await front_end.check_sender()  # else a web site could guess passwords
             await client.authenticator.admit(head)
         if (answering := front_end.answer_here()) is not None:
             return await answering or await self._linger()

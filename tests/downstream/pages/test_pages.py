@@ -157,6 +157,21 @@ async def test_where_clients_log_in_a_page_asks_for_a_login_as_web_servers_do() 
         assert head.startswith(b"HTTP/1.1 407 ")
 
 
+async def test_a_web_site_cannot_have_the_users_browser_log_in() -> None:
+    """Else a site whose name leads to 127.0.0.1 could guess passwords, and lock accounts."""
+    async with running_px(page_questions=QUESTIONS, **CLIENT) as px:
+        for login in (b"Authorization: " + LOGIN, b"Authorization: Basic " + b64encode(b"alice:x"), b"X: y"):
+            for path in (b"/", b"/proxy.pac", b"/nothing"):
+                client = await px.connect()
+                request = b"GET %b HTTP/1.1\r\nHost: evil.test:%d\r\n%b\r\n\r\n" % (path, px.port, login)
+                await client.send(request)
+                head, _ = await client.read_answer()
+                assert head.startswith(b"HTTP/1.1 421 ")
+                assert b"Authenticate" not in head
+                head, _ = await ask(px, path, b"Sec-Fetch-Site: cross-site", login)
+                assert head.startswith(b"HTTP/1.1 403 ")
+
+
 async def test_a_px_that_only_checks_something_has_no_pages() -> None:
     async with running_px() as px:
         head, body = await ask(px, b"/")

@@ -29,6 +29,9 @@ class TunnelFrontEnd:
         """Return what the client is sent if its request fails now; empty: nothing."""
         raise NotImplementedError
 
+    async def check_sender(self) -> None:
+        """Do nothing: no web site can send such a request."""
+
     def answer_here(self) -> Awaitable[bool] | None:
         """Return None: each request is for a hop."""
         return None
