@@ -55,3 +55,25 @@ async def test_a_system_that_answers_too_late_is_left_alone_for_a_while(
     now[0] = PAUSE_SECONDS
     await programs.find([one])
     assert (one.program, len(calls)) == ("", 1)
+
+
+async def test_a_system_that_fails_is_left_alone_and_the_log_says_it_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[Any] = []
+
+    def find(ends: Any) -> dict[object, object]:
+        calls.append(ends)
+        raise RuntimeError("no net_connections here")
+
+    monkeypatch.setattr(client_programs, "find_programs", find)
+    now = [0.0]
+    programs, one = ClientPrograms(lambda: now[0]), client("a")
+    for _ in range(3):
+        await programs.find([one])
+    now[0] = PAUSE_SECONDS
+    await programs.find([one])
+    assert len(calls) == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "The programs that use Px are not shown: RuntimeError: no net_connections here"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -12,6 +13,8 @@ from px.system.process.socket_programs import find_programs
 #: Less than a worker has for its report. A system that takes longer is not asked again for `PAUSE_SECONDS`.
 TIMEOUT_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 60.0
+
+_LOGGER = logging.getLogger("px.programs")
 
 
 class ClientPrograms:
@@ -25,6 +28,7 @@ class ClientPrograms:
         self._now = now
         self._lane = ThreadLane("px-programs", 1, TIMEOUT_SECONDS)
         self._paused_until = float("-inf")
+        self._has_warned = False
 
     async def find(self, clients: Iterable[Client]) -> None:
         """Find the programs of clients whose program is not known yet."""
@@ -33,11 +37,18 @@ class ClientPrograms:
             return
         try:
             names = await self._lane.run(find_programs, new.keys())
-        except TimeoutError:
-            self._paused_until = self._now() + PAUSE_SECONDS
+        except Exception as error:  # noqa: BLE001 - nobody needs these names so much
+            self._pause(error)
             return
         for end, client in new.items():
             client.program = names.get(end, "")
+
+    def _pause(self, error: Exception) -> None:
+        self._paused_until = self._now() + PAUSE_SECONDS
+        if not (self._has_warned or isinstance(error, TimeoutError)):
+            self._has_warned = True
+            text = "The programs that use Px are not shown: %s: %s"
+            _LOGGER.warning(text, type(error).__name__, error, extra={"is_quiet": True})
 
     def __repr__(self) -> str:
         return f"<ClientPrograms paused_until={self._paused_until:g}>"
