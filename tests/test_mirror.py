@@ -99,7 +99,7 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "io/completion_stream io/socket_stream": ("io/test_stream.py", "the same tests for both streams"),
     "io/listening_socket": ("io/test_acceptor.py", "the acceptor accepts connections from this socket"),
     "io/tunnel": ("io/test_relay.py", "a tunnel consists of two relays"),
-    "processes/child processes/child_worker processes/handover processes/local_worker processes/worker": (
+    "processes/child_worker processes/handover processes/local_worker processes/worker": (
         "processes/test_processes.py",
         "needs real processes that send each other messages",
     ),

@@ -358,3 +358,18 @@ def test_px_in_a_clone_of_the_repository_can_have_workers(tmp_path: Path, origin
         tmp_path, "--noproxy=*", workers=2, program=(str(clone),), environment={"PYTHONPATH": ""}
     ) as px:
         assert get(px, origin) == b"ok"
+
+
+def test_clients_cannot_make_a_report_so_long_that_a_worker_is_lost(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=100) as silent,
+        PxProcess(tmp_path, f"--proxy=127.0.0.1:{silent.getsockname()[1]}", workers=2) as px,
+        contextlib.ExitStack() as clients,
+    ):
+        until(lambda: are_ready(px, 2))
+        before = px.worker_pids()
+        for _ in range(50):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", px.port)))
+            client.sendall(b"M" * 60_000 + b" http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        until(lambda: px.status()["active_total"] == 50)
+        assert px.worker_pids() == before

@@ -10,8 +10,12 @@ MAX_LINE_BYTES = 1024 * 1024
 
 
 def format_line(message: Mapping[str, object]) -> bytes:
-    """Return a message as a line with its line end."""
-    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+    """Return a message as a line with its line end.
+
+    In UTF-8 a character takes at most 4 bytes; escaped it would take up to 12.
+    """
+    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass") + b"\n"
 
 
 def parse_line(line: bytes) -> dict[str, object]:

@@ -7,11 +7,13 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
+from heapq import nlargest
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
-from px.downstream.activity.active_request import list_newest
+from px.downstream.activity.active_request import MAX_LISTED
 from px.downstream.activity.counters import Counters
 from px.downstream.activity.traffic import Totals, TrafficHistory
 from px.downstream.client import Client
@@ -124,8 +126,12 @@ class Listener:
     def report_active(self) -> dict[str, object]:
         """Return the requests and tunnels under way as JSON: the newest ones, and how many there are."""
         unix_offset = time.time() - self._io_loop.now()
-        active = [session.describe(unix_offset) for session in self._sessions if session.is_active]
-        return {"active": list_newest(active), "active_total": len(active)}
+        active = [session for session in self._sessions if session.is_active]
+        newest = nlargest(MAX_LISTED, active, key=attrgetter("begun"))
+        return {
+            "active": [asdict(session.describe(unix_offset)) for session in newest],
+            "active_total": len(active),
+        }
 
     async def stop(self, drain_seconds: float | None = DRAIN_SECONDS) -> None:
         """Stop accepting, let requests under way end, then cut off the connections that are left.

@@ -25,7 +25,12 @@ from px.core.errors import ClientLeftError, PxError
 from px.core.http.request_head import RequestHead
 from px.core.http.target import Authority
 from px.core.trace.access_record import show_target
-from px.downstream.activity.active_request import ActiveRequest, shorten_target
+from px.downstream.activity.active_request import (
+    MAX_METHOD_CHARS,
+    MAX_TARGET_CHARS,
+    ActiveRequest,
+    shorten,
+)
 from px.downstream.client import Client
 from px.downstream.client_head import HEAD_SECONDS
 from px.downstream.client_request import check_loop, is_for_px_itself
@@ -127,6 +132,11 @@ class Session:
         """Whether a request or tunnel is under way; requests for Px's own pages do not count."""
         return not self.is_idle and self._head is not None and not is_for_px_itself(self._head)
 
+    @property
+    def begun(self) -> float:
+        """The loop time at which the request or tunnel began, which `is_active`."""
+        return self._begun
+
     def describe(self, unix_offset: float) -> ActiveRequest:
         """Return the request or tunnel under way, for lists; call this only while `is_active`.
 
@@ -137,12 +147,12 @@ class Session:
         assert head is not None  # noqa: S101 - it is active
         return ActiveRequest(
             kind="request" if self.tunnel is None else "tunnel",
-            method=head.method.decode("ascii", "replace"),
-            target=shorten_target(show_target(head.target)),
-            route=client.trace.route,
+            method=shorten(head.method[: 2 * MAX_METHOD_CHARS].decode("ascii", "replace"), MAX_METHOD_CHARS),
+            target=shorten(show_target(head.target), MAX_TARGET_CHARS),
+            route=shorten(client.trace.route),
             client=client.end[0],
-            program=client.program or "",
-            user=client.authenticator.user if client.authenticator is not None else "",
+            program=shorten(client.program or ""),
+            user=shorten(client.authenticator.user) if client.authenticator is not None else "",
             since=round(self._begun + unix_offset, 3),
             up=stream.received_bytes - self._seen_bytes,
             down=stream.sent_bytes - self._sent_before,

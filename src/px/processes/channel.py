@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections import deque
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ REPORT_SECONDS = 2.0
 #: How long a worker waits for the state of all workers: the supervisor first waits for their reports, and may
 #: be busy before and after.
 STATUS_SECONDS = REPORT_SECONDS + 3.0
+
+_LOGGER = logging.getLogger("px.channel")
 
 
 class Channel:
@@ -46,15 +49,44 @@ class Channel:
         return cls(*await asyncio.open_connection(sock=sock, limit=MAX_LINE_BYTES))
 
     async def receive(self) -> dict[str, Any] | None:
-        """Return the next message; None when the other side has closed the channel."""
-        with contextlib.suppress(OSError, ValueError):
-            return parse_line(await self._reader.readline())
+        """Return the next message; None when the other side has closed the channel.
+
+        What is no message, or too long, is dropped: it says nothing of the other side's health.
+        """
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                try:
+                    return parse_line(await self._read_line())
+                except ValueError as error:
+                    _LOGGER.warning("A message of another process of Px was dropped: %s.", error)
         return None
 
-    def post(self, message: Mapping[str, object]) -> None:
-        """Send a short message without waiting; it is lost if the other side has closed the channel."""
+    async def _read_line(self) -> bytes:
+        is_cut = False
+        while True:
+            try:
+                line = await self._reader.readuntil(b"\n")
+            except asyncio.LimitOverrunError as error:
+                await self._reader.readexactly(error.consumed)
+                is_cut = True
+                continue
+            if is_cut:
+                raise ValueError("it is too long")
+            return line
+
+    def post(self, message: Mapping[str, object]) -> bool:
+        """Send a message without waiting; it is lost if the other side has closed the channel.
+
+        Returns:
+            Whether it could be sent: not if it is too long.
+        """
+        line = format_line(message)
+        if len(line) > MAX_LINE_BYTES:
+            _LOGGER.warning("A message to another process of Px is too long: %d bytes.", len(line))
+            return False
         if not self._writer.is_closing():
-            self._writer.write(format_line(message))
+            self._writer.write(line)
+        return True
 
     async def close(self) -> None:
         """Close the channel once everything has been sent."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from px.core.problems import ProblemReport
@@ -24,6 +25,10 @@ from px.system.state.shared_right import SharedRight
 
 #: A terminal sends these signals to all processes of Px, but only the supervisor acts on them.
 _LEFT_TO_SUPERVISOR = ("SIGINT", "SIGHUP", "SIGBREAK")
+#: What a report leaves out that is too long otherwise.
+_LEFT_OUT: Mapping[str, object] = {"active": [], "problems": [], "upstreams": []}
+
+_LOGGER = logging.getLogger("px.child")
 
 
 def run_worker() -> int:
@@ -100,7 +105,14 @@ async def _start(worker: LocalWorker) -> None:
 
 
 async def _post_report(channel: Channel, worker: LocalWorker, problems: ProblemLog) -> None:
-    channel.post({"is": "report", "report": {**await worker.report(), "problems": problems.report()}})
+    """Send a report; an empty one if it fails, so that each question has its answer."""
+    try:
+        report = {**await worker.report(), "problems": problems.report()}
+    except Exception:
+        _LOGGER.exception("the report of a worker failed, which is a fault of Px")
+        report = {}
+    if not channel.post({"is": "report", "report": report}):
+        channel.post({"is": "report", "report": {**report, **_LEFT_OUT}})
 
 
 async def _obey(
@@ -109,13 +121,17 @@ async def _obey(
     questions: Questions,
     post_report: Callable[[], Awaitable[None]],
 ) -> None:
-    while (message := await channel.receive()) is not None:
-        match message["do"]:
-            case "report":
-                await post_report()
-            case "receive_status":
-                questions.receive(message["status"])
-            case "drain":
-                worker.drain(message["seconds"])
+    """Do what the supervisor wants; drain the worker once nobody can tell it anything any more."""
+    try:
+        while (message := await channel.receive()) is not None:
+            match message["do"]:
+                case "report":
+                    await post_report()
+                case "receive_status":
+                    questions.receive(message["status"])
+                case "drain":
+                    worker.drain(message["seconds"])
+    except Exception:
+        _LOGGER.exception("an order of the supervisor failed, which is a fault of Px: this worker ends")
     questions.give_up()
     worker.drain(DRAIN_SECONDS)

@@ -115,12 +115,14 @@ class ChildWorker:
             elif message["is"] in KINDS:
                 self._on_notice(message)
             else:
-                self._last_report = message["report"]
+                self._last_report = message["report"] or self._last_report
                 self._reports.receive(self._last_report)
         self._reports.give_up()
 
     async def _answer(self, channel: Channel) -> None:
-        channel.post({"do": "receive_status", "status": await self._ask_status()})
+        status = await self._ask_status()
+        if not channel.post({"do": "receive_status", "status": status}):
+            channel.post({"do": "receive_status", "status": None})
 
     def drain(self, seconds: float | None) -> None:
         """Tell the worker to end. See `Worker.drain`."""

@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from functools import partial
 from typing import Any
 
 import psutil
+import pytest
 
 from px.core.secret import Secret
-from px.downstream.activity.active_request import (
-    MAX_LISTED,
-    MAX_TARGET_CHARS,
-    ActiveRequest,
-    list_newest,
-    shorten_target,
-)
+from px.downstream import listener
+from px.downstream.activity.active_request import MAX_METHOD_CHARS, shorten
 from tests.proxy.running_px import RunningPx, connect, get, running_px
 from tests.scripted_upstream import ScriptedUpstream, Wire, answer, until
 
@@ -91,26 +88,29 @@ async def test_a_request_and_a_tunnel_are_listed_while_they_are_under_way() -> N
     assert shown["why"] == "It served the last request. Px stays with it while it can be reached."
 
 
-def active(since: float, target: str = "a.test:1") -> ActiveRequest:
-    return ActiveRequest(
-        kind="tunnel",
-        method="CONNECT",
-        target=target,
-        route="direct",
-        client="::1",
-        program="",
-        user="",
-        since=since,
-        up=0,
-        down=0,
-    )
+def lists(px: RunningPx, count: int) -> bool:
+    return px.px.report()["active_total"] == count
 
 
-def test_the_newest_are_listed_first_and_the_oldest_left_out() -> None:
-    listed = list_newest(active(since) for since in range(MAX_LISTED + 5))
-    assert [each["since"] for each in listed] == [*range(MAX_LISTED + 4, 4, -1)]
+async def test_the_newest_are_listed_first_and_long_texts_are_shortened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener, "MAX_LISTED", 2)
+
+    async def hold(wire: Wire) -> None:
+        await wire.read_head()
+        await wire.expect_end()
+
+    async with ScriptedUpstream(hold, hold, hold) as upstream, running_px(upstream) as px:
+        for number in range(3):
+            client = await px.connect()
+            method = b"%d" % number + b"M" * 60_000
+            await client.send(get(b"http://a.test/", method=method))
+            await until(partial(lists, px, number + 1))
+        report: Any = px.px.report()
+    assert [each["method"][0] for each in report["active"]] == ["2", "1"]
+    assert all(len(each["method"]) == MAX_METHOD_CHARS + 3 for each in report["active"])
 
 
-def test_a_long_target_is_shortened_in_the_list() -> None:
-    short = "http://a.test/".ljust(MAX_TARGET_CHARS, "x")
-    assert (shorten_target(short), shorten_target(f"{short}yz")) == (short, f"{short}...")
+def test_a_long_text_is_shortened() -> None:
+    assert (shorten("abc", 3), shorten("abcd", 3)) == ("abc", "abc...")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from heapq import nlargest
-from operator import attrgetter
+from dataclasses import dataclass
 from typing import Final
 
 #: The most entries that a worker lists.
 MAX_LISTED: Final = 200
-#: The longest target that the list shows in full.
+#: The longest texts that the list shows in full: clients choose some of them, and the list must stay small.
 MAX_TARGET_CHARS: Final = 200
+MAX_TEXT_CHARS: Final = 100
+MAX_METHOD_CHARS: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +19,7 @@ class ActiveRequest:
 
     Attributes:
         kind: ``tunnel`` (CONNECT, WebSocket) once it is open, else ``request``.
-        method: The method as sent.
+        method: The method as sent, shortened if it is long, as are the other texts.
         target: As in the access log, without query and login.
         route: ``direct`` or the upstream; empty before Px has chosen.
         client: The client's IP address.
@@ -43,11 +42,6 @@ class ActiveRequest:
     down: int
 
 
-def list_newest(active: Iterable[ActiveRequest]) -> list[dict[str, object]]:
-    """Return the newest ones as JSON, the newest first, at most `MAX_LISTED`."""
-    return [asdict(each) for each in nlargest(MAX_LISTED, active, key=attrgetter("since"))]
-
-
-def shorten_target(target: str) -> str:
-    """Return a target that is not too long for a list."""
-    return target if len(target) <= MAX_TARGET_CHARS else f"{target[:MAX_TARGET_CHARS]}..."
+def shorten(text: str, max_chars: int = MAX_TEXT_CHARS) -> str:
+    """Return a text that is not too long for a list."""
+    return text if len(text) <= max_chars else f"{text[:max_chars]}..."
