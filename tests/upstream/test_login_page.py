@@ -94,7 +94,7 @@ _PAGES = {
     "80 KB": partial(send_with_length, page=b"x" * 80_000),
     "1 MiB": partial(send_with_length, page=b"x" * MAX_PAGE_BYTES),
     "chunked": partial(send_chunked, page=b"x" * 300_000, size=9999),
-    "tiny chunks": partial(send_chunked, page=b"x" * 100_000, size=1),
+    "tiny chunks": partial(send_chunked, page=b"x" * 20_000, size=1),
     "slower than socktimeout, but steady": partial(send_with_length, page=b"x" * 100_000, seconds=0.25),
 }
 
