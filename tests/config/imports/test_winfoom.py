@@ -93,7 +93,7 @@ def test_without_a_proxy_px_connects_directly(converter: Converter):
     [
         (
             '{"proxyType": "HTTP",\n"proxyPort": [1],\n}',
-            "foreign.conf: not settings of winfoom that can be read: Exp",
+            "foreign.conf: not settings of winfoom that can be read: ",
         ),
         ('{"proxyType": "HTTP",\n"proxyHost": "p", "proxyPort": [1]}', "proxyHost=p:[1] (foreign.conf:2): "),
         ("local.port=1\nproxy.type=FTP\n", "foreign.conf:2: proxy.type: unknown; valid is: HTTP, SOCKS4"),
