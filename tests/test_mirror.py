@@ -25,8 +25,10 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "cli/demo/upstream": ("cli/demo/test_story.py", "the story logs in at this upstream"),
     "cli/env/kind": ("cli/env/test_output.py", "the type of each kind that it has"),
     "cli/invocation": ("cli/test_main.py", "what it loads decides what Px does, or how Px fails"),
-    "cli/setup/proxy_search cli/setup/questions cli/setup/saving cli/setup/screen cli/setup/trial "
-    "cli/setup_command": ("cli/setup/test_setup.py", "its tests run `px --setup` as a whole"),
+    "cli/setup/proxy_search cli/setup/questions cli/setup/screen cli/setup/trial cli/setup_command": (
+        "cli/setup/test_setup.py",
+        "its tests run `px --setup` as a whole",
+    ),
     "cli/running_px": ("processes/test_reload.py", "needs a running Px"),
     "cli/start": ("processes/test_program.py", "needs processes"),
     "config/imports/draft config/imports/upstreams": (

@@ -145,6 +145,27 @@ async def test_a_proxy_of_the_environment_is_saved_with_its_exceptions(
     assert "noproxy = intranet.test\n" in text
 
 
+async def test_a_login_of_one_proxy_of_the_environment_is_not_used_at_another(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ntlm_proxy() as upstream:
+        monkeypatch.setenv("https_proxy", f"http://a:secret-of-a@{upstream.authority}")
+        monkeypatch.setenv("http_proxy", f"http://b:secret-of-b@localhost:{upstream.authority.split(':')[1]}")
+        assert await run("--yes", f"--port={free_port()}") == 4
+        assert upstream.final_tokens == 0
+    assert "the proxies of the environment have different logins, so none of them is saved" in run.errors
+    assert not has_saved(home)
+
+
+async def test_with_yes_no_proxy_is_no_proxy_for_good_only_if_the_user_says_so(run: Run, home: Path) -> None:
+    at = f"--port={free_port()}"
+    assert await run(at, "--yes") == 4
+    assert "Proxy FAILED: none is set on this computer. fix: Name the proxy with --proxy" in run.output
+    assert not has_saved(home)
+    assert await run(at, typed="") == 130
+    assert "none means that Px connects directly in every network." in run.output
+
+
 async def test_where_nothing_names_a_proxy_the_user_does_and_a_wrong_answer_is_asked_again(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

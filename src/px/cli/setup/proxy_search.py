@@ -32,6 +32,15 @@ Load = Callable[[Sequence[str]], "Invocation"]
 _NONE: Final = "none"
 _ENVIRONMENT: Final = "environment"
 _NAME_IT: Final = "Name the proxy with --proxy=HOST:PORT, or its script with --pac=URL."
+_NONE_SET: Final = "none is set on this computer"
+_SEVERAL_LOGINS: Final = (
+    "warning: the proxies of the environment have different logins, so none of them is saved;"
+    " --username names the user"
+)
+_FOR_GOOD: Final = (
+    "none means that Px connects directly in every network. If this computer also works in a network with a"
+    " proxy, name that proxy, or run --setup there"
+)
 
 
 class ProxySearch:
@@ -92,20 +101,32 @@ class ProxySearch:
     def _keep(self, settings: Settings, found: ProxySettings) -> None:
         """Name what the environment of this shell names: it may be another one at the next login."""
         upstreams = found.upstreams_for("http"), found.upstreams_for("https")
+        logins = {(each.username, each.password) for some in upstreams for each in some}
         flags = [f"--proxy={_format(*upstreams)}"]
         if found.bypass and not settings.noproxy:
             flags.append(f"--noproxy={found.bypass.text}")
-        for upstream in (each for some in upstreams for each in some):
-            if upstream.username and not settings.username and self.password is None:
-                flags.append(f"--username={upstream.username}")
-                self.password = upstream.password
-                break
+        if not settings.username:
+            username, password = logins.pop() if len(logins) == 1 else ("", None)
+            if username:
+                flags.append(f"--username={username}")
+                self.password = password
+            elif logins:  # Px logs in everywhere as the same user
+                self._screen.note(_SEVERAL_LOGINS)
         self._add(*flags)
 
     def _ask(self, *, is_detected: bool) -> None:
-        """Ask for the proxy where nothing names one, until the answer can be read."""
+        """Ask for the proxy where nothing names one, until the answer can be read.
+
+        Raises:
+            SetupFailedError: Nobody can be asked: without a proxy, Px would look for none in any network.
+        """
         if not self._questions.is_silent:
-            self._screen.show("Proxy", "none is set on this computer; if your browser has one, name it here")
+            self._screen.show("Proxy", f"{_NONE_SET}; if your browser has one, name it here")
+            if not is_detected:
+                self._screen.show("", _FOR_GOOD)
+        elif not is_detected:
+            fix = f"{_NAME_IT} If there is none in any network, give --noproxy=*"
+            raise SetupFailedError(Step("Proxy", Verdict.FAILED, f"{_NONE_SET}.", fix))
         while True:
             answer = self._questions.ask("Proxy (HOST:PORT, or the URL of a PAC script)", _NONE)
             if answer.lower() == _NONE:

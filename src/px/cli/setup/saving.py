@@ -16,7 +16,7 @@ from px.cli.setup.screen import Screen, SetupFailedError
 from px.config.stored_passwords import STORE_SECONDS, keep_password
 from px.config.writer import save_settings
 from px.core.auth.secret_store import UPSTREAM_SERVICE, SecretStoreError
-from px.core.startup_errors import InstallError
+from px.core.startup_errors import InstallError, StartupError
 from px.processes.control_client import ControlClient
 from px.system.autostart.install import Autostart, find_autostart, install, make_own_start
 from px.system.autostart.linux import NO_SYSTEMD
@@ -85,7 +85,13 @@ def carry_out(plan: Plan, screen: Screen, start: Start) -> int:
     unsaved = [one.key for one in plan.invocation.given.values() if not _is_saved(one)]
     if kept:
         unsaved = [key for key in unsaved if key != "PX_PASSWORD"]
-    for warning in save_settings(plan.path, _to_save(plan.invocation.given), plan.settings):
+    try:
+        warnings = save_settings(plan.path, _to_save(plan.invocation.given), plan.settings)
+    except StartupError:
+        if kept:
+            screen.note(f"the password is in {kept} already, but px.ini cannot be written:")
+        raise
+    for warning in warnings:
         screen.note(f"warning: {warning}")
     screen.show("Saved", _shorten(plan.path))
     if kept:
@@ -99,7 +105,7 @@ def carry_out(plan: Plan, screen: Screen, start: Start) -> int:
     if plan.starts:
         code = _start(plan, screen, start, can_be_left_to_system=not unsaved)
     else:
-        screen.show("Started", f"not yet; this starts Px: {own_name()}")
+        screen.show("Started", f"not yet; this starts Px: {_format_start(plan)}")
     if not code:
         screen.show("Next", _format_next(plan.settings.port))
         screen.show("", "points the programs of this shell at Px")
@@ -149,6 +155,8 @@ def _start(plan: Plan, screen: Screen, start: Start, *, can_be_left_to_system: b
     failure, said = start(client, plan.path, autostart if can_be_left_to_system and not code else None)
     if failure:
         screen.show("Started", f"{Verdict.FAILED.value}: {said}")
+        if plan.is_running:
+            screen.show("  fix:", f"The Px that ran has ended. This starts Px again: {_format_start(plan)}")
         return failure
     screen.show("Started", f"{', '.join(client.status()['listen'])}, {when}")
     return code
@@ -182,6 +190,12 @@ def own_name() -> str:
     if found is not None and Path(found).resolve() == program.resolve():
         return "px"
     return shlex.quote(sys.argv[0])
+
+
+def _format_start(plan: Plan) -> str:
+    """Return the command that starts Px with what was saved."""
+    is_named = "config" in plan.invocation.given
+    return f"{own_name()} {shlex.quote(f'--config={plan.path}')}" if is_named else own_name()
 
 
 def _format_next(port: int) -> str:
