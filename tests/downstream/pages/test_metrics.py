@@ -78,8 +78,10 @@ def test_the_metrics_have_what_the_status_says() -> None:
     }
 
 
-def test_the_format_is_the_one_that_is_asked_for() -> None:
-    body, content_type = format_metrics(STATUS, "application/openmetrics-text; version=1.0.0")
+@pytest.mark.parametrize("version", ["1.0.0", "1.x", "", "0.0.1,text/plain;q=0.5"])
+def test_the_format_is_the_one_that_is_asked_for(version: str) -> None:
+    accept = f"application/openmetrics-text; version={version}"
+    body, content_type = format_metrics(STATUS, accept)
     assert content_type.startswith(b"application/openmetrics-text; version=1.0.0")
     assert body.endswith(b"# EOF\n")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import unquote_plus
 
 from px.core.http.request_head import RequestHead
 from px.core.startup_errors import ConfigError
@@ -16,6 +17,8 @@ from px.downstream.page_answer import SAFE_FIELDS, PageAnswer, PageError, Visito
 EXPLAIN_SECONDS: Final = 60.0
 #: How many may wait for their turn: each explanation looks for the proxy anew.
 MAX_WAITING: Final = 4
+#: All that follows is the URL, also where its "&" are not encoded.
+_URL: Final = re.compile(r"(?:^|&)url=(.*)", re.DOTALL)
 
 #: Tells the name and the text of each line about the route to a URL; returns whether Px would send a request.
 #: Makes no login. Raises ConfigError if the URL cannot be read.
@@ -62,10 +65,10 @@ class Explanations:
 
 
 def _find_url(head: RequestHead) -> str:
-    query = head.target.partition(b"?")[2].decode("ascii")
-    urls = parse_qs(query, max_num_fields=10, errors="replace").get("url", [])
-    if len(urls) != 1 or not urls[0].strip():
+    found = _URL.search(head.target.partition(b"?")[2].decode("ascii", "replace"))
+    url = unquote_plus(found[1]).strip() if found else ""
+    if not url:
         raise PageError(
             400, "The request names no URL to explain.", "Ask for /explain?url=https://example.com/."
         )
-    return urls[0].strip()
+    return url

@@ -22,6 +22,7 @@ _COUNTERS: Final = (
     ("sent_bytes", "px_sent_bytes", "Bytes to clients."),
     ("pages", "px_pages", "Requests for pages of Px itself."),
 )
+_OPENMETRICS: Final = "application/openmetrics-text"
 _LOGINS: Final = (("accepted", "logins_accepted"), ("refused", "logins_refused"))
 
 
@@ -38,7 +39,9 @@ def format_metrics(status: Status, accept: str) -> tuple[bytes, bytes]:
     from prometheus_client import core, exposition  # noqa: PLC0415 - an extra, loaded when asked for
 
     format_all: Callable[[Any], bytes]
-    format_all, content_type = exposition.choose_encoder(accept)
+    # Never the text of a client: prometheus_client fails at a version like 1.x.
+    wanted = f"{_OPENMETRICS}; version=1.0.0" if _OPENMETRICS in accept else ""
+    format_all, content_type = exposition.choose_encoder(wanted)
     return format_all(_Collector(core, status)), content_type.encode("ascii")
 
 
