@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from px.core.problems import MAX_KINDS, MAX_TEXT, TELL_SECONDS, News, Problems, clean, fold, merge_problems
+from px.core.problems import (
+    CLIENT,
+    MAX_KINDS,
+    MAX_TEXT,
+    TELL_SECONDS,
+    News,
+    Problems,
+    clean,
+    fold,
+    merge_problems,
+)
 
 REFUSED = "the connection was refused: nothing listens there."
 
@@ -64,6 +74,18 @@ def test_an_upstream_that_invents_causes_pushes_out_only_its_own() -> None:
     report = problems.to_report()
     assert len(report) == MAX_KINDS
     assert report[-1]["hop"] == "http://good:1"
+
+
+def test_clients_that_invent_causes_push_nothing_out_of_the_sum_of_the_workers() -> None:
+    one, other = Problems(), Problems()
+    one.note("The network has no name server.", 1)
+    for number in range(200):
+        word = "".join(chr(ord("a") + int(digit)) for digit in str(number))
+        for problems in (one, other):
+            problems.note(f"No page {problems is one} {word}.", 2, hop=CLIENT)
+    merged = merge_problems([one.to_report(), other.to_report()])
+    assert len(merged) == MAX_KINDS
+    assert merged[-1]["cause"] == "The network has no name server."
 
 
 def test_texts_are_bounded_and_printable() -> None:

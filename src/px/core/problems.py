@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 MAX_KINDS: Final = 50
+#: The hop of what a client did wrong: its texts are of its choice, and must not push out what Px met itself.
+CLIENT: Final = "client"
 #: A kind of problem that goes on is told again after this time.
 TELL_SECONDS: Final = 600.0
 #: At most this many kinds are told in that time, whatever an upstream makes of the texts.
@@ -48,7 +50,7 @@ class Problem:
     """A kind of problem, with the texts of its last event.
 
     Attributes:
-        hop: The next hop that failed: ``direct``, or an upstream; empty for Px itself.
+        hop: The next hop that failed: ``direct``, or an upstream; `CLIENT`; empty for Px itself.
         status: The status of the last answer to a client; 0 if no client has got one.
         cause: What failed: a sentence.
         hint: What to do: a sentence, or empty.
@@ -106,16 +108,8 @@ class Problems:
         problem.status = status or problem.status
         problem.count += 1
         self._problems[key] = problem
-        if len(self._problems) > MAX_KINDS:
-            self._drop_one()
+        _trim(self._problems)
         return problem
-
-    def _drop_one(self) -> None:
-        """Drop the stalest kind of the hop that has the most: no hop pushes out what others have done."""
-        sizes = Counter(problem.hop for problem in self._problems.values())
-        largest = max(sizes.values())
-        oldest = next(key for key, problem in self._problems.items() if sizes[problem.hop] == largest)
-        del self._problems[oldest]
 
     def to_report(self) -> list[ProblemReport]:
         """Return all kinds as JSON, the one seen last first."""
@@ -161,8 +155,21 @@ def merge_problems(reports: Iterable[Iterable[ProblemReport]]) -> list[ProblemRe
         known.first = min(known.first, problem.first)
         if problem.last > known.last:
             known.cause, known.hint, known.last = problem.cause, problem.hint, problem.last
-    newest = sorted(merged.values(), key=lambda problem: problem.last, reverse=True)
-    return [problem.to_report() for problem in newest[:MAX_KINDS]]
+    kept = dict(sorted(merged.items(), key=lambda item: item[1].last))
+    _trim(kept)
+    return [problem.to_report() for problem in reversed(kept.values())]
+
+
+def _trim(problems: dict[tuple[str, str], Problem]) -> None:
+    """Drop what is too much: the stalest kinds of the hop that has the most, so that none pushes out others.
+
+    Args:
+        problems: The stalest first.
+    """
+    while len(problems) > MAX_KINDS:
+        sizes = Counter(problem.hop for problem in problems.values())
+        largest = max(sizes.values())
+        del problems[next(key for key, problem in problems.items() if sizes[problem.hop] == largest)]
 
 
 def clean(text: str, max_length: int = MAX_TEXT) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Self
 
 from px.core.errors import DIRECT, ClientError, LoopError, PxError, TargetError
-from px.core.problems import News, Problem, ProblemReport, Problems
+from px.core.problems import CLIENT, News, Problem, ProblemReport, Problems
 from px.logs.log import redact
 
 _LOGGERS: Final = (logging.getLogger("px"), logging.getLogger("asyncio"))
@@ -54,7 +54,13 @@ class ProblemLog(logging.Handler):
             logger.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count a warning."""
+        """Count a warning; nothing that logs may fail because of it."""
+        try:
+            self._emit(record)
+        except Exception:  # noqa: BLE001 - as every handler of the standard library
+            self.handleError(record)
+
+    def _emit(self, record: logging.LogRecord) -> None:
         problem = self._note(record)
         if problem is None or _is_quiet(record) or not self._news.take(problem):
             return
@@ -64,7 +70,7 @@ class ProblemLog(logging.Handler):
     def _note(self, record: logging.LogRecord) -> Problem | None:
         error, now = getattr(record, "error", None), self._wall_clock()
         if not isinstance(error, PxError):
-            cause, hint = redact(_describe(record)), getattr(record, "hint", "")
+            cause, hint = redact(_describe(record)), redact(getattr(record, "hint", ""))
             return self._problems.note(cause, now, hint=hint)
         if isinstance(error, ClientError) and not error.hint:
             return None  # a fault of a client that nobody can do anything about
@@ -72,7 +78,7 @@ class ProblemLog(logging.Handler):
             redact(error.cause),
             now,
             hint=redact(error.hint),
-            hop=error.hop,
+            hop=CLIENT if isinstance(error, ClientError) else error.hop,
             status=getattr(record, "status", 0),
             target=error.target,
         )

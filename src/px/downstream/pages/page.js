@@ -8,7 +8,7 @@ const STATES = { "in use": ["good", "in use"], ready: ["soft", "not used yet"], 
 const MARKS = { good: "✓", warn: "!", bad: "✕", wait: "…" };
 // What a status lacks until the workers have reported.
 const BLANK = { problems: [], active: [], traffic: { seconds: 10, end: 0, up: [], down: [], requests: [] } };
-const HOPS = { direct: "On the direct way", "": "In Px itself" };
+const HOPS = { direct: "On the direct way", "": "In Px itself", client: "At a client of Px" };
 const UNKNOWN = ["soft", "not known"];
 
 const $ = (id) => document.getElementById(id);

@@ -49,12 +49,14 @@ def check_asks_for_px(head: RequestHead, visitor: Visitor, is_px: Callable[[Auth
         PageError: It does not, or one has.
     """
     if not _is_named(head.authority, visitor, is_px):
-        raise PageError(
+        error = PageError(
             421,
             f"This is Px, a proxy, and {head.authority} is not its address.",
             f"Its page is http://127.0.0.1:{visitor.port}/. To use Px as the proxy of your programs, set"
             f" http_proxy and https_proxy to http://127.0.0.1:{visitor.port}.",
         )
+        error.target = head.authority.host
+        raise error
     origin = head.value(b"origin")
     host = head.value(b"host") or b""
     if head.value(b"sec-fetch-site") not in {None, *_OWN_REQUESTS} or origin not in {None, b"http://" + host}:
