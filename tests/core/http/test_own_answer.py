@@ -56,6 +56,16 @@ def test_a_page_escapes_its_texts() -> None:
     assert b"Connection: keep-alive" in answer
 
 
+def test_a_page_may_do_nothing_and_that_of_px_itself_is_in_no_frame() -> None:
+    own = parse_request(b"GET /p HTTP/1.1\r\nHost: o\r\nAccept: text/html\r\n\r\n")
+    for head, is_own in ((head_of(b"Accept: text/html"), False), (own, True)):
+        answer = format_error(PxError("No."), head, keep_alive=True)
+        assert b"\r\nContent-Security-Policy: default-src 'none'; style-src 'unsafe-inline';" in answer
+        assert b"\r\nX-Content-Type-Options: nosniff\r\n" in answer
+        assert (b"\r\nX-Frame-Options: DENY\r\n" in answer) == is_own
+        assert not re.search(rb"<script|<form|\sstyle=|\son[a-z]+=|src=|href=", answer)
+
+
 def test_text_has_cause_and_hint() -> None:
     answer = format_error(ForbiddenError("No.", "Ask."), head_of(), keep_alive=False)
     assert answer.startswith(b"HTTP/1.1 403 ")

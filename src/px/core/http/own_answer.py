@@ -10,11 +10,23 @@ from http import HTTPStatus
 from px.core.errors import DIRECT, PxError, UnreachableError
 from px.core.http.fields import Fields
 from px.core.http.request_head import RequestHead
-from px.core.http.target import hide_login
+from px.core.http.target import TargetForm, hide_login
 
 #: Fields that a TRACE must not show (RFC 9110 9.3.8): they likely hold secrets.
 _SECRET_FIELDS = frozenset((b"authorization", b"proxy-authorization", b"cookie"))
 _ALLOW = b"GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, CONNECT, PATCH"
+
+#: Of each page about an error: its texts may be of a web site, and it needs nothing but its style.
+_PAGE_FIELDS = (
+    (
+        b"Content-Security-Policy",
+        b"default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'",
+    ),
+    (b"X-Content-Type-Options", b"nosniff"),
+)
+#: Of the answers to requests for Px itself; the page about another host may be shown in a frame of its site.
+_NO_FRAME = (b"X-Frame-Options", b"DENY")
+_TO_PX_ITSELF = (TargetForm.ORIGIN, TargetForm.ASTERISK)
 
 #: A longer reason phrase does not fit one line with what programs print before it.
 MAX_REASON = 70
@@ -60,6 +72,10 @@ def format_error(error: PxError, head: RequestHead | None, *, keep_alive: bool) 
     is_page = head is not None and b"text/html" in (head.value(b"accept") or b"")
     body = _format_page(error) if is_page else _format_text(error)
     fields = [*error.fields, (b"Proxy-Status", _format_proxy_status(error))]
+    if is_page:
+        fields += _PAGE_FIELDS
+    if head is not None and head.form in _TO_PX_ITSELF:
+        fields.append(_NO_FRAME)
     if error.retry_after is not None:
         fields.append((b"Retry-After", b"%d" % error.retry_after))
     content_type = b"text/html; charset=utf-8" if is_page else b"text/plain; charset=utf-8"
