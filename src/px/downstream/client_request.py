@@ -25,7 +25,8 @@ def answer_here(head: RequestHead, service: Service) -> bytes | None:
         LoopError: As `check_loop`.
     """
     if head.method in _COUNT_HOPS and max_forwards(head) == 0:
-        check_loop(head, service)
+        if not is_for_px_itself(head):
+            check_loop(head, service)
         make = format_trace if head.method == b"TRACE" else _format_options
         return make(head, keep_alive=may_keep(head))
     return None
@@ -38,10 +39,12 @@ def check_loop(head: RequestHead, service: Service) -> None:
         LoopError: The request is for Px itself, or went through Px before.
     """
     if service.is_own(head.authority) or _went_through(head, service.pseudonym):
-        raise LoopError(
+        error = LoopError(
             f"The request for {head.authority.host} came back to Px: a proxy setting points in a circle.",
             "The upstream of Px (--proxy) must not be Px itself, nor a proxy that uses Px.",
         )
+        error.target = head.authority.host
+        raise error
 
 
 def _went_through(head: RequestHead, pseudonym: bytes) -> bool:

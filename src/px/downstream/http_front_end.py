@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 
 from px.core.auth.connection_login import offers_connection_login
@@ -18,12 +19,16 @@ from px.downstream.client import Client
 from px.downstream.client_end import LINGER_SECONDS, reset_when_taken
 from px.downstream.client_head import read_head
 from px.downstream.client_request import answer_here, is_for_px_itself, may_keep
-from px.downstream.page_answer import PageAnswer, Visitor
+from px.downstream.client_watch import HangUpTimer
+from px.downstream.page_answer import Events, PageAnswer, Visitor
+from px.io.relay import BrokenStreamError
 from px.upstream.message import LOGIN_REQUIRED, Answer, Request
 from px.upstream.request_body import STALL_SECONDS
 
 #: How long the body of an answer may be silent once its client has ended its direction: it may have left.
 HANG_UP_STALL_SECONDS = 15.0
+#: How long a page may take once its visitor has ended its direction.
+PAGE_HANG_UP_SECONDS = 5.0
 
 _OK = 200
 _UNAUTHORIZED = 401
@@ -78,10 +83,9 @@ class HttpFrontEnd:
         """Answer requests for Px's own pages, and TRACE and OPTIONS at their last hop."""
         head = self._head
         assert head is not None  # noqa: S101 - it was read
-        if is_for_px_itself(head):
-            return self._answer_page(head)
-        answer = answer_here(head, self._client.service)
-        return None if answer is None else self._answer_here(answer, keep=may_keep(head))
+        if (answer := answer_here(head, self._client.service)) is not None:
+            return self._answer_here(answer, keep=may_keep(head))
+        return self._answer_page(head) if is_for_px_itself(head) else None
 
     def _answer_here(self, answer: bytes, *, keep: bool) -> Awaitable[bool]:
         self._client.trace.begin_answer(_OK)
@@ -90,7 +94,7 @@ class HttpFrontEnd:
     async def _answer_page(self, head: RequestHead) -> bool:
         client = self._client
         client.service.counters.pages += 1
-        page = await client.service.answer_page(head, self._visitor)
+        page = await self._make_page(head)
         fields = list(page.fields)
         if client.authenticator is not None:
             fields += client.authenticator.take_fields()
@@ -104,10 +108,32 @@ class HttpFrontEnd:
         await self._write_page(answer)
         return keep
 
+    async def _make_page(self, head: RequestHead) -> PageAnswer:
+        """Return a page, unless its visitor leaves meanwhile: an explanation can take a minute."""
+        client, task, timer = self._client, asyncio.current_task(), None
+
+        def start_timer() -> None:
+            nonlocal timer
+            assert task is not None  # noqa: S101 - a session is one
+            timer = HangUpTimer(task, PAGE_HANG_UP_SECONDS)
+
+        client.watch.begin(start_timer)
+        try:
+            return await client.service.answer_page(head, self._visitor)
+        except asyncio.CancelledError as error:
+            if timer is not None and timer.stop():
+                left = ConnectionResetError("the client left")
+                raise BrokenStreamError(client.stream, left) from error
+            raise
+        finally:
+            client.watch.stop()
+            if timer is not None:
+                timer.stop()
+
     async def _send_events(
         self,
         page: PageAnswer,
-        events: AsyncGenerator[bytes, None],
+        events: Events,
         fields: list[tuple[bytes, bytes]],
         *,
         is_head: bool,
@@ -123,12 +149,14 @@ class HttpFrontEnd:
         return False
 
     async def _write_page(self, data: bytes) -> None:
-        """Send bytes of a page, which are no traffic of the client."""
-        client, sent_bytes = self._client, self._client.stream.sent_bytes
+        """Send bytes of a page, which are no traffic of the client: they count as such from the first on."""
+        client, counters = self._client, self._client.service.counters
+        end = client.stream.sent_bytes + len(data)
+        counters.page_bytes += len(data)
         try:
             await client.write(data, LINGER_SECONDS)
         finally:
-            client.service.counters.page_bytes += client.stream.sent_bytes - sent_bytes
+            counters.page_bytes -= end - client.stream.sent_bytes  # what was not sent
 
     async def send_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx on; clients of HTTP/1.0 do not know them."""

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from px.core.errors import ClientError
 from px.core.http.request_head import RequestHead
@@ -39,6 +39,16 @@ class Visitor(NamedTuple):
     port: int
 
 
+class Events(Protocol):
+    """The parts of a body that has no end yet."""
+
+    def __anext__(self) -> Awaitable[bytes]:
+        """Return the next part. Raises StopAsyncIteration."""
+
+    async def aclose(self) -> None:
+        """Send no more; must be called, also if no part was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
     """A page.
@@ -55,7 +65,7 @@ class PageAnswer:
     content_type: bytes
     body: bytes
     fields: Sequence[tuple[bytes, bytes]] = ()
-    events: AsyncGenerator[bytes, None] | None = None
+    events: Events | None = None
 
 
 #: Refusals that may show an attack, or a mistake in the settings of another program.

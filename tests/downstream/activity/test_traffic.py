@@ -84,3 +84,13 @@ async def test_a_clock_that_is_set_back_does_not_bring_bytes_into_slots_that_hav
     clock.seconds -= 500
     clock.totals = Totals(104, 0, 0)
     assert (clock.up, clock.history.report()["end"]) == ([4, 100], 1020)
+
+
+async def test_a_total_that_goes_back_makes_no_negative_slot_and_loses_nothing(clock: Clock) -> None:
+    clock.history.begin()
+    clock.go(1, up=100)
+    assert clock.up == [100]
+    clock.totals = Totals(70, 0, 0)  # 30 bytes of a page are counted before they are sent
+    assert clock.up == [100]
+    clock.totals = Totals(105, 0, 0)
+    assert clock.up == [105]

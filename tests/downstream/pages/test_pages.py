@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -18,6 +19,7 @@ from px.app.own_pages import PageQuestions
 from px.core.http.request_head import parse_request
 from px.core.rules.host_rules import HostRules
 from px.core.secret import Secret
+from px.downstream import http_front_end
 from px.downstream.page_answer import SAFE_FIELDS, PageError, Visitor
 from px.downstream.pages.pages import Pages, PageSources
 from tests.proxy.running_px import RunningPx, running_px
@@ -118,11 +120,23 @@ async def test_the_page_has_nothing_that_its_policy_forbids() -> None:
 )
 async def test_there_is_nothing_else_and_nothing_to_change(path: bytes, method: bytes, status: int) -> None:
     async with running_px(page_questions=QUESTIONS) as px:
-        head, body = await ask(px, path, b"Max-Forwards: 0", method=method)
+        head, body = await ask(px, path, method=method)
         assert head.startswith(b"HTTP/1.1 %d Px: no page for this request\r\n" % status)
         assert b"Px" in body
         assert field_of(head, b"allow") == (b"GET, HEAD" if status == 405 else None)
         assert px.px.report()["counters"]["errors"] == 0  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("method", "path"), [(b"OPTIONS", b"*"), (b"OPTIONS", b"/x"), (b"TRACE", b"/x")])
+async def test_px_is_the_last_hop_of_a_request_for_itself(method: bytes, path: bytes) -> None:
+    async with running_px(page_questions=QUESTIONS) as px:
+        head, body = await ask(px, path, b"Max-Forwards: 0", b"Cookie: secret", method=method)
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        if method == b"OPTIONS":
+            assert b"GET" in (field_of(head, b"allow") or b"")
+        else:
+            assert body.startswith(b"TRACE /x HTTP/1.1\r\nHost: localhost")
+            assert b"secret" not in body
 
 
 async def test_a_web_site_in_the_users_browser_gets_nothing() -> None:
@@ -193,6 +207,29 @@ async def test_pages_do_not_count_as_traffic() -> None:
         await ask(px, b"/status.json")
         traffic: Any = px.px.report()["traffic"]
         assert (sum(traffic["down"]), sum(traffic["requests"])) == (0, 0)
+
+
+async def test_the_explanation_for_a_client_that_leaves_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_front_end, "PAGE_HANG_UP_SECONDS", 0.05)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def explain(_: str, __: object) -> bool:
+        begun.set()
+        try:
+            await asyncio.sleep(600)
+        finally:
+            ended.set()
+        return True
+
+    async with running_px(page_questions=PageQuestions(ask_status, explain)) as px:
+        client = await px.connect()
+        await client.send(b"GET /explain?url=x HTTP/1.1\r\nHost: localhost:%d\r\n\r\n" % px.port)
+        await begun.wait()
+        client.close()
+        async with asyncio.timeout(5):
+            await ended.wait()
+        head, _ = await ask(px, b"/healthz")
+        assert head.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_the_form_the_metrics_the_health_and_the_script_are_served() -> None:

@@ -73,11 +73,11 @@ async def test_streams_share_questions_and_are_bounded_and_nothing_runs_without_
     supervisor.may_answer.set()
     feed = StatusFeed(supervisor.ask)
     streams = [feed.open_stream() for _ in range(MAX_STREAMS)]
+    with pytest.raises(PageError, match="watch this worker"):  # none has been asked for an event yet
+        feed.open_stream()
     for _ in range(3):
         await asyncio.gather(*map(anext, streams))
     assert supervisor.questions == 2
-    with pytest.raises(PageError, match="watch this worker"):
-        feed.open_stream()
     await streams.pop().aclose()
     await feed.open_stream().aclose()
     for stream in streams:

@@ -81,7 +81,10 @@ class TrafficHistory:
 
     def _sample(self) -> None:
         """Add what has gone through since the last sample to the slot of that sample."""
-        last, total = self._last, self._count()
+        last = (
+            self._last
+        )  # a total that goes back, since a request was for a page, waits until it is made up for
+        total = Totals(*map(max, last, self._count()))
         if total != last:
             self._add(Totals(*(new - old for new, old in zip(total, last, strict=True))))
             self._last = total

@@ -12,7 +12,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from px.downstream.page_answer import PageError
+from px.downstream.page_answer import Events, PageError
 
 #: Time from one event to the next.
 EVENT_SECONDS: Final = 2.0
@@ -40,7 +40,7 @@ class StatusFeed:
         self._asking: asyncio.Task[Mapping[str, Any] | None] | None = None
         self._asked_at = float("-inf")
         self._closed = asyncio.Event()
-        self._streams = 0
+        self._streams: set[_Stream] = set()
 
     async def get(self) -> Mapping[str, Any]:
         """Return the state of all workers, at most `FRESH_SECONDS` old.
@@ -50,39 +50,34 @@ class StatusFeed:
         """
         if self._asking is None or (self._asking.done() and self._now() - self._asked_at >= FRESH_SECONDS):
             self._asked_at = self._now()
-            self._asking = asyncio.get_running_loop().create_task(self._load())
+            self._asking = asyncio.ensure_future(self._ask())
         status = await asyncio.shield(self._asking)
         if status is None:
             raise PageError(503, "The supervisor of this Px does not answer now.", "Try again in a moment.")
         return status
 
-    async def _load(self) -> Mapping[str, Any] | None:
-        return await self._ask()
-
-    def open_stream(self) -> AsyncGenerator[bytes, None]:
-        """Return a stream of events, one each `EVENT_SECONDS` until `close`.
+    def open_stream(self) -> Events:
+        """Return a stream of events, one each `EVENT_SECONDS` until `close`; it counts until it is closed.
 
         Raises:
             PageError: Too many streams are open.
         """
-        if self._streams >= MAX_STREAMS:
+        if len(self._streams) >= MAX_STREAMS:
             raise PageError(
                 503, f"{MAX_STREAMS} pages watch this worker already.", "Close some of them, and try again."
             )
-        return self._stream()
+        stream = _Stream(self._make_events(), self._streams.discard)
+        self._streams.add(stream)
+        return stream
 
-    async def _stream(self) -> AsyncGenerator[bytes, None]:
-        self._streams += 1
-        try:
-            yield _RETRY
-            while not self._closed.is_set():
-                began = self._now()
-                yield await self._make_event()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(began + EVENT_SECONDS):
-                        await self._closed.wait()
-        finally:
-            self._streams -= 1
+    async def _make_events(self) -> AsyncGenerator[bytes, None]:
+        yield _RETRY
+        while not self._closed.is_set():
+            began = self._now()
+            yield await self._make_event()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(began + EVENT_SECONDS):
+                    await self._closed.wait()
 
     async def _make_event(self) -> bytes:
         try:
@@ -95,7 +90,23 @@ class StatusFeed:
         self._closed.set()
 
     def __repr__(self) -> str:
-        return f"<StatusFeed streams={self._streams}>"
+        return f"<StatusFeed streams={len(self._streams)}>"
+
+
+class _Stream:
+    """Implements `Events`. A generator that was never asked would not notice that it is closed."""
+
+    def __init__(self, events: AsyncGenerator[bytes, None], on_close: Callable[[_Stream], object]) -> None:
+        self._events = events
+        self._on_close = on_close
+
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._events.__anext__()
+
+    async def aclose(self) -> None:
+        """Close the stream. Safe to call again."""
+        self._on_close(self)
+        await self._events.aclose()
 
 
 def format_status(status: Mapping[str, Any]) -> bytes:
