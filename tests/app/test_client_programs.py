@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,24 +8,26 @@ import pytest
 from px.app import client_programs
 from px.app.client_programs import PAUSE_SECONDS, ClientPrograms
 
+PX = ("px", 3128)
+
 
 def client(host: str, *, is_from_here: bool = True) -> Any:
-    return SimpleNamespace(end=(host, 1), program=None, is_from_here=is_from_here)
+    return SimpleNamespace(end=(host, 1), own_end=PX, program=None, is_from_here=is_from_here)
 
 
 async def test_each_client_of_this_computer_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[set[tuple[str, int]]] = []
+    asked: list[set[object]] = []
 
-    def find(ends: Any) -> dict[tuple[str, int], str]:
+    def find(ends: Any) -> dict[object, str]:
         asked.append({*ends})
-        return {("a", 1): "curl"}
+        return {(("a", 1), PX): "curl"}
 
     monkeypatch.setattr(client_programs, "find_programs", find)
-    programs = ClientPrograms(time.monotonic)
+    programs = ClientPrograms(lambda: 0.0)
     known, unknown, far = client("a"), client("b"), client("c", is_from_here=False)
     await programs.find([known, unknown, far])
     await programs.find([known, unknown, far])
-    assert asked == [{("a", 1), ("b", 1)}]
+    assert asked == [{(("a", 1), PX), (("b", 1), PX)}]
     assert [each.program for each in (known, unknown, far)] == ["curl", "", None]
 
 
@@ -77,3 +78,20 @@ async def test_a_system_that_fails_is_left_alone_and_the_log_says_it_once(
     assert [record.getMessage() for record in caplog.records] == [
         "The programs that use Px are not shown: RuntimeError: no net_connections here"
     ]
+
+
+async def test_look_ups_take_a_small_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = [0.0], 0
+
+    def find(_: Any) -> dict[object, str]:
+        nonlocal calls
+        calls += 1
+        now[0] += 0.5
+        return {}
+
+    monkeypatch.setattr(client_programs, "find_programs", find)
+    programs = ClientPrograms(lambda: now[0])
+    for at in (0.0, 5.0, 10.4, 10.6):
+        now[0] = max(now[0], at)
+        await programs.find([client("a")])
+    assert calls == 2

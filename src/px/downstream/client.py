@@ -70,9 +70,15 @@ class Client:
         return host, int(port)
 
     @property
+    def own_end(self) -> tuple[str, int]:
+        """The IP address and port of Px that the client is connected to."""
+        host, port, *_ = self.stream.sock.getsockname()
+        return str(host), int(port)
+
+    @property
     def own_port(self) -> int:
         """The port of Px that the client is connected to."""
-        return int(self.stream.sock.getsockname()[1])
+        return self.own_end[1]
 
     @property
     def trace(self) -> RequestTrace:

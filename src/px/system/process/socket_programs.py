@@ -7,29 +7,33 @@ from collections.abc import Collection
 
 from px.core.host import Address, to_address
 
+#: The IP addresses and ports of the program's socket and of the other end: systems let connections to
+#: different ends share one port.
+Connection = tuple[tuple[str, int], tuple[str, int]]
+_End = tuple[Address | None, int]
 
-def find_programs(ends: Collection[tuple[str, int]]) -> dict[tuple[str, int], str]:
-    """Return the name of the program at each end of a connection; ends are missing that the system hides.
+
+def find_programs(connections: Collection[Connection]) -> dict[Connection, str]:
+    """Return the name of the program of each connection; those are missing that the system hides.
 
     Linux tells this of a user's own programs, and Windows of all. macOS tells it only to root. This reads
-    the tables of the whole system, which takes some milliseconds.
-
-    Args:
-        ends: The IP addresses and ports of the programs' sockets.
+    the tables of the whole system, which takes some milliseconds, and longer with many open files.
     """
     import psutil  # noqa: PLC0415 - only once somebody asks
 
-    wanted: dict[tuple[Address | None, int], tuple[str, int]] = {
-        (to_address(host), port): (host, port) for host, port in ends
-    }
+    wanted = {(_plain(*local), _plain(*remote)): (local, remote) for local, remote in connections}
     found = {}
     with contextlib.suppress(OSError, psutil.Error):
-        for connection in psutil.net_connections("tcp"):
-            local = connection.laddr
-            if not (local and connection.raddr and connection.pid):
+        for open_now in psutil.net_connections("tcp"):
+            local, remote = open_now.laddr, open_now.raddr
+            if not (local and remote and open_now.pid):
                 continue
-            end = wanted.get((to_address(local.ip), local.port))
-            if end is not None:
+            connection = wanted.get((_plain(local.ip, local.port), _plain(remote.ip, remote.port)))
+            if connection is not None:
                 with contextlib.suppress(OSError, psutil.Error):  # it has ended, or is another user's
-                    found[end] = psutil.Process(connection.pid).name()
+                    found[connection] = psutil.Process(open_now.pid).name()
     return found
+
+
+def _plain(host: str, port: int) -> _End:
+    return to_address(host), port
