@@ -90,8 +90,13 @@ class Process:
     def accept(self) -> None:
         self.guard.receive_acceptance(self.source)
 
-    async def log_in(self) -> None:
+    async def send(self) -> LoginGate:
         gate = await self.enter()
+        gate.note_sent()
+        return gate
+
+    async def log_in(self) -> None:
+        gate = await self.send()
         self.accept()
         gate.spend()
         gate.leave(is_accepted=True)
@@ -345,7 +350,7 @@ async def test_a_login_that_finds_no_verdict_soon_after_an_acceptance_is_charged
         await process.enter()
 
 
-async def test_an_acceptance_settles_the_logins_that_entered_before(
+async def test_an_acceptance_settles_the_logins_whose_tokens_were_sent_before(
     make: MakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Requests whose answers take long delay no others."""
@@ -353,15 +358,49 @@ async def test_an_acceptance_settles_the_logins_that_entered_before(
     monkeypatch.setattr(login_gate_module, "JUST_ACCEPTED_SECONDS", LONG)
     process = make()
     await process.log_in()
-    slow = [await process.enter()]
+    slow = [await process.send()]
     for _ in range(8):
         await process.log_in()
-        slow.append(await process.enter())
+        slow.append(await process.send())
     assert not any(gate.charge for gate in slow)
     assert repr(process.login_gates) == "<LoginGates {'alice': <1 inside>}>"
     for gate in slow:
         gate.leave()
     assert repr(process.login_gates) == "<LoginGates {'alice': <0 inside>}>"
+
+
+async def test_an_acceptance_does_not_settle_a_login_that_sends_its_token_later(
+    make: MakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else that login and one more without a charge could be refused in one process."""
+    monkeypatch.setattr(login_gate_module, "ACCEPTED_LATELY_WAIT_SECONDS", SHORT)
+    monkeypatch.setattr(login_gate_module, "MAX_JUST_ACCEPTED_SECONDS", LONG)
+    monkeypatch.setattr(login_gate_module, "JUST_ACCEPTED_SECONDS", LONG)
+    process = make()
+    await process.log_in()
+    in_handshake, charged = await process.enter(), await process.send()
+    assert [gate.charge is None for gate in (in_handshake, charged)] == [True, False]
+    process.accept()
+    charged.spend()
+    charged.leave(is_accepted=True)
+    assert repr(process.login_gates) == "<LoginGates {'alice': <1 inside>}>"
+    assert (await process.enter()).charge is not None
+    in_handshake.note_sent()
+
+
+@pytest.mark.parametrize("was_sent", [True, False])
+async def test_after_a_lost_verdict_no_login_goes_without_a_charge(
+    make: MakeProcess, monkeypatch: pytest.MonkeyPatch, was_sent: bool
+) -> None:
+    """Some upstreams close the connection after a wrong login."""
+    monkeypatch.setattr(login_gate_module, "MAX_JUST_ACCEPTED_SECONDS", LONG)
+    monkeypatch.setattr(login_gate_module, "JUST_ACCEPTED_SECONDS", LONG)
+    process = make()
+    await process.log_in()
+    gate = await (process.send() if was_sent else process.enter())
+    assert gate.charge is None
+    gate.leave()
+    assert ((await process.enter()).charge is not None) is was_sent
 
 
 @pytest.mark.parametrize(("seconds", "most"), [(30.0, 1), (0.001, 2)])

@@ -187,7 +187,7 @@ async def test_a_lost_verdict_of_a_verification_does_not_block_the_account_for_l
         assert picky.tokens <= 3
         assert picky.basic == 0
         guard = px.px._hops.guard
-        guard._wall_clock = lambda: time.time() + LOST_BLOCK_SECONDS[0] + 1
+        guard.now = lambda: time.time() + LOST_BLOCK_SECONDS[0] + 1
         assert await _status(px, GOOD) == 200
 
 

@@ -11,9 +11,10 @@ Even a secret that was accepted a moment ago may have been changed at the direct
 without a charge only if its secret was just accepted, in the same process, and no other login of this process
 is inside. If the secret is changed at that very moment, the directory refuses one such login of each worker,
 and the two that may be charged then. All other logins are charged, and wait for the verdict on the one
-without a charge if the secret was refused meanwhile. An acceptance also settles the logins that entered
-before the accepted one: the secret was right for them, too. If a secret was accepted lately, a login that is
-not settled after `ACCEPTED_LATELY_WAIT_SECONDS` probably waits for a slow origin. The next login then goes as
+without a charge if the secret was refused meanwhile. An acceptance also settles the logins whose final tokens
+were sent before the accepted one: the secret was right for them, too. A login that ends without an acceptance
+after its final token ends that moment for all. If a secret was accepted lately, a login that is not settled
+after `ACCEPTED_LATELY_WAIT_SECONDS` probably waits for a slow origin. The next login then goes as
 a verification, whose verdict no origin delays.
 """
 
@@ -91,6 +92,7 @@ class _AccountLogins:
         self._unsettled: dict[_Gate, None] = {}
         self._just_accepted_until = -math.inf
         self._last_failed_at = -math.inf
+        self._sent = 0  # final tokens so far
 
     def add(self, gate: _Gate) -> None:
         """Note that a login has entered."""
@@ -101,6 +103,8 @@ class _AccountLogins:
         now = time.monotonic()
         if not is_accepted:
             self._last_failed_at = now
+            if gate.sent_as:  # refused, or lost: the secret may have been changed
+                self._just_accepted_until = -math.inf
         elif gate.entered_at > self._last_failed_at:  # an older token says nothing of the secret of now
             self._settle_before(gate)
             seconds = max(JUST_ACCEPTED_SECONDS, 2 * (now - gate.entered_at))
@@ -109,10 +113,15 @@ class _AccountLogins:
         self._one_left.set()
         self._one_left.clear()
 
+    def count_sent(self) -> int:
+        """Return the number of a final token that is sent now; a later one has a higher number."""
+        self._sent += 1
+        return self._sent
+
     def _settle_before(self, accepted: _Gate) -> None:
-        if accepted in self._unsettled:
-            while (first := next(iter(self._unsettled))) is not accepted:
-                del self._unsettled[first]
+        for gate in list(self._unsettled):
+            if 0 < gate.sent_as < accepted.sent_as:
+                del self._unsettled[gate]
 
     @property
     def was_just_accepted(self) -> bool:
@@ -160,6 +169,8 @@ class _Gate:
         self._release: Callable[[Charge], None] | None = None
         self.is_inside = False
         self.entered_at = 0.0
+        #: The number of its last final token; 0: it has sent none.
+        self.sent_as = 0
         self._is_alone = False
         #: Whether the login has entered without a charge.
         self.is_uncharged = False
@@ -238,7 +249,14 @@ class _Gate:
 
     def _note_inside(self, *, is_uncharged: bool) -> None:
         self.is_inside, self.is_uncharged, self.entered_at = True, is_uncharged, time.monotonic()
+        self.sent_as = 0
         self._logins.add(self)
+
+    def note_sent(self) -> None:
+        """Note that the login sends its final token now."""
+        self.sent_as = self._logins.count_sent()
+        if self.is_inside:
+            self._logins.add(self)  # again, if it was settled: Digest sends another one after a new nonce
 
     def spend(self) -> Charge | None:
         """Return the charge of the token whose verdict is known now."""

@@ -108,10 +108,13 @@ class Gate:
         self.logins.append(login)
         return self.is_alone
 
-    charge = None
+    charge: Charge | None = None
+
+    def note_sent(self) -> None: ...
 
     def spend(self) -> Charge | None:
-        return None
+        charge, self.charge = self.charge, None
+        return charge
 
     def leave(self, *, is_accepted: bool = False) -> None:
         self.left += 1
@@ -739,6 +742,20 @@ async def test_tokens_that_were_out_when_the_first_was_refused_do_not_count() ->
     assert bench.guard.budget_used(bench.source) == 0
     with pytest.raises(VerificationWantedError):  # but the next token was uncertain
         await bench.refuse("four:443")
+
+
+async def test_an_answer_to_a_login_sent_before_a_refusal_does_not_clear_it() -> None:
+    bench = Bench("ntlm")
+    await bench.log_in()
+    late = bench.attempt("slow:443")
+    assert await late.first_credentials(None, None) == NTLM_1
+    assert await late.receive_407([CHALLENGE], None, can_continue=True) == NTLM_3
+    bench.now += 1
+    bench.guard.receive_refusal(bench.source, "The upstream", "NTLM")
+    assert late.receive_answer() is Method.NTLM
+    assert bench.guard.budget_used(bench.source) == 1
+    await bench.log_in(bench.verification())
+    assert bench.guard.budget_used(bench.source) == 0
 
 
 async def test_a_target_that_was_denied_to_another_process_is_not_asked_for() -> None:

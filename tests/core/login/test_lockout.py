@@ -98,11 +98,31 @@ def test_a_block_never_lasts_longer_than_a_day() -> None:
     assert bench.blocked_seconds() == MAX_BLOCK_SECONDS
 
 
-def test_a_login_that_was_under_way_clears_a_block() -> None:
+def test_a_login_that_was_sent_before_a_refusal_does_not_clear_the_block() -> None:
     bench = Bench()
-    bench.refuse()
-    bench.refuse()
+    other, sent_at = bench.other_process(), bench.clock.now
     bench.guard.receive_acceptance(bench.source)
+    bench.clock.now += 1
+    bench.refuse()
+    bench.refuse()
+    for guard in (bench.guard, other):
+        guard.receive_acceptance(bench.source, None, sent_at)
+        assert not guard.is_accepted_lately(bench.source)
+        assert guard.budget_used(bench.source) == 2
+        assert bench.blocked_seconds() == REFUSAL_BLOCK_SECONDS
+    assert not other.was_accepted(bench.source)
+    bench.guard.receive_acceptance(bench.source, None, bench.clock.now)
+    assert bench.blocked_seconds() is None
+
+
+def test_a_changed_secret_clears_a_block_whenever_it_was_sent() -> None:
+    bench = Bench()
+    bench.clock.now += 1
+    bench.refuse()
+    bench.refuse()
+    bench.source.secret_mark = "new"
+    bench.guard.receive_acceptance(bench.source, None, bench.clock.now - 1)
+    assert bench.guard.is_accepted_lately(bench.source)
     assert bench.blocked_seconds() is None
 
 

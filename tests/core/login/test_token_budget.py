@@ -27,15 +27,16 @@ HALF_AN_HOUR = 1800.0
 class Directory:
     """What a directory counts: tokens that may have been wrong, none of which was accepted since."""
 
-    sent_at: list[float] = field(default_factory=list)
+    sent_at: dict[str, float] = field(default_factory=dict)
     #: Times at which a person asked for a token, or set another secret: one more token each.
     asked_at: list[float] = field(default_factory=list)
 
     def most_in_half_an_hour(self, *, less: list[float]) -> int:
+        sent_at = list(self.sent_at.values())
         windows = [
-            sum(begin <= at < begin + HALF_AN_HOUR for at in self.sent_at)
+            sum(begin <= at < begin + HALF_AN_HOUR for at in sent_at)
             - sum(begin - HALF_AN_HOUR <= at < begin + HALF_AN_HOUR for at in less)
-            for begin in self.sent_at
+            for begin in sent_at
         ]
         return max(windows, default=0)
 
@@ -51,6 +52,9 @@ class Budget(RuleBasedStateMachine):
         self.now = 1_000_000.0
         self.secret = "first"
         self.names = 0
+        #: Tokens without a verdict so far: when each was sent, and its secret.
+        self.open: dict[str, tuple[float, str]] = {}
+        self.failed_at: dict[str, float] = {}
         self.gone: set[str] = set()
         self.directory = Directory()
         self.has_waited = False
@@ -69,7 +73,8 @@ class Budget(RuleBasedStateMachine):
         self.names += 1
         name = str(self.names)
         if record.charge(name, self.secret, self.now, most_out=most_out, may_lose_more=False):
-            self.directory.sent_at.append(self.now)
+            self.directory.sent_at[name] = self.now
+            self.open[name] = (self.now, self.secret)
         else:
             name = ""
         self.store(record)
@@ -79,22 +84,30 @@ class Budget(RuleBasedStateMachine):
     def refuse(self, token: str) -> None:
         if token and token in self.outstanding():
             record = self.record()
-            record.refuse(token, self.secret, self.now)
+            record.refuse(token, self.fail(token), self.now)
             self.store(record)
+
+    def fail(self, token: str) -> str:
+        _, secret = self.open.pop(token)
+        self.failed_at[secret] = self.now
+        return secret
 
     @rule(token=tokens)
     def lose(self, token: str) -> None:
         if token and token in self.outstanding():
             record = self.record()
             record.lose(token, self.secret, self.now, may_lose_more=False)
+            if token not in {*record.out, *record.overdue}:
+                del self.open[token]
             self.store(record)
 
     @rule(token=tokens)
     def deny(self, token: str) -> None:
         if token and token in self.outstanding():
             record = self.record()
-            if not record.deny(token, "target", self.now, 5.0, is_charged=True):
-                record.refuse(token, self.secret, self.now)
+            secret = self.fail(token)
+            if not deny(record, token, self.now, secret=secret):
+                record.refuse(token, secret, self.now)
             self.store(record)
 
     @rule(token=tokens)
@@ -114,9 +127,21 @@ class Budget(RuleBasedStateMachine):
 
     @rule()
     def accept(self) -> None:
-        self.stored = format_record(self.record().accept(self.secret, self.now))
-        self.directory = Directory()
-        self.has_waited = False
+        self.receive_acceptance("", self.now, self.secret)
+
+    @rule(token=tokens)
+    def accept_late(self, token: str) -> None:
+        if token in self.open:
+            self.receive_acceptance(token, *self.open.pop(token))
+
+    def receive_acceptance(self, token: str, sent_at: float, secret: str) -> None:
+        """The directory has accepted a token; perhaps the secret was changed since it was sent."""
+        self.stored = format_record(self.record().accept(token, secret, self.now, sent_at=sent_at))
+        if sent_at >= self.failed_at.get(secret, 0.0):
+            self.directory = Directory()
+            self.has_waited = False
+        else:
+            self.directory.sent_at.pop(token, None)
 
     @rule()
     def ask_for_a_retry(self) -> None:
@@ -161,6 +186,12 @@ def charge(record: AccountRecord, token: str, now: float = 0.0, **changes: objec
     secret = str(given.pop("secret", "mark"))
     record.expire(now)
     return record.charge(token, secret, now, **given)  # type: ignore[arg-type]  # as `AccountRecord.charge`
+
+
+def deny(record: AccountRecord, token: str, now: float = 0.0, secret: str = "mark", **changes: bool) -> bool:
+    return record.deny(
+        token, secret, now, target="target", seconds=5.0, is_charged=changes.get("is_charged", True)
+    )
 
 
 def test_one_token_is_out_at_a_time_and_a_verification_may_be_the_second() -> None:
@@ -209,10 +240,10 @@ def test_a_token_sent_in_the_future_is_lost() -> None:
 def test_a_denial_stays_charged_and_counts_with_the_next_one() -> None:
     record = AccountRecord()
     charge(record, "1")
-    assert record.deny("1", "target", 0.0, 5.0, is_charged=True)
+    assert deny(record, "1")
     assert record.budget_used == 1
     assert charge(record, "2")
-    assert not record.deny("2", "other", 0.0, 5.0, is_charged=True)
+    assert not deny(record, "2")
     record.refuse("2", "mark", 0.0)
     assert record.refusals == 2
     assert record.blocked_seconds("mark", 0.0) == REFUSAL_BLOCK_SECONDS
@@ -224,7 +255,7 @@ def test_a_denial_and_a_lost_verdict_make_a_block() -> None:
         for token, what in (("1", first), ("2", "lost" if first == "denied" else "denied")):
             assert charge(record, token)
             if what == "denied":
-                record.deny(token, "target", 0.0, 5.0, is_charged=True)
+                deny(record, token)
             else:
                 record.lose(token, "mark", 0.0, may_lose_more=False)
         assert record.blocked_seconds("mark", 0.0) == LOST_BLOCK_SECONDS[0]
@@ -260,7 +291,7 @@ def test_a_person_can_ask_for_one_token_in_half_an_hour() -> None:
 
 def test_a_denial_of_a_secret_accepted_lately_is_refunded() -> None:
     record = AccountRecord()
-    assert record.deny("", "target", 0.0, 5.0, is_charged=False)
+    assert deny(record, "", is_charged=False)
     assert record.budget_used == 0
     assert charge(record, "1")
     record.refuse("1", "mark", 0.0)
@@ -274,9 +305,10 @@ def test_malformed_fields_make_an_empty_record() -> None:
         "overdue": "b",
         "lost": True,
         "refusals": [],
+        "failed_at": {"mark": "x", "other": 5},
     }
     record = parse_record(stored)
-    assert record.out == {"3": 5.0}
+    assert (record.out, record.failed_at) == ({"3": 5.0}, {"other": 5.0})
     assert (record.tried, record.overdue, record.refusals) == (["a"], [], 0)
 
 
@@ -286,11 +318,49 @@ def test_a_refused_secret_waits_when_another_one_is_accepted() -> None:
         charge(record, token, secret="old")
         record.refuse(token, "old", 0.0)
     charge(record, "3", secret="new")
-    record = record.accept("new", 0.0)
-    assert record.accept("new", 1.0) == record  # nothing to store at each login
+    record = record.accept("3", "new", 0.0, sent_at=0.0)
+    assert record.accept("", "new", 1.0, sent_at=1.0) == record  # nothing to store at each login
     assert charge(record, "4", secret="new")
     record.release("4")
     assert not charge(record, "4", secret="old")
     assert record.blocked_seconds("old", 10.0) == REFUSAL_BLOCK_SECONDS - 10
     assert charge(record, "4", REFUSAL_BLOCK_SECONDS, secret="old")
-    assert record.accept("new", REFUSAL_BLOCK_SECONDS) == AccountRecord()
+    late = REFUSAL_BLOCK_SECONDS
+    assert record.accept("", "new", late, sent_at=late) == AccountRecord()
+
+
+def test_an_acceptance_of_a_token_sent_before_a_refusal_refunds_only_that_token() -> None:
+    """The password was changed, and ten answers to logins with the old one are still to come."""
+    record, now = AccountRecord(), 1_000_000.0
+    for token in ("2", "3"):
+        charge(record, token, now)
+        record.refuse(token, "mark", now)
+    record.out["1"] = now - 1  # as after another acceptance
+    for sent_at in (now - 1, now - 0.01):
+        record = parse_record(format_record(record.accept("1", "mark", now + 1, sent_at=sent_at)))
+        assert (record.out, record.refusals) == ({}, 2)
+        assert record.blocked_seconds("mark", now) == REFUSAL_BLOCK_SECONDS
+    for clear in (
+        record.accept("4", "mark", now + 1, sent_at=now),
+        record.accept("4", "mark", now - 3600, sent_at=now - 3600),  # the clock was set back
+    ):
+        assert clear == AccountRecord()
+
+
+def test_a_denial_and_the_acceptance_of_another_secret_keep_the_time_of_the_failure() -> None:
+    record, now = AccountRecord(), 1_000_000.0
+    deny(record, "", now, secret="old", is_charged=False)
+    assert record.accept("", "old", now, sent_at=now - 1).denied
+    record.refuse("", "old", now)
+    record = record.accept("", "new", now, sent_at=now - 1)  # it was not refused itself
+    assert (record.refusals, record.stale) == (0, ["old"])
+    assert record.accept("", "old", now, sent_at=now - 1).stale == ["old"]
+    assert record.accept("", "old", now, sent_at=now) == AccountRecord()
+
+
+def test_the_record_of_an_older_px_is_read() -> None:
+    fields = format_record(AccountRecord(refusals=2, blocked_until=10.0))
+    del fields["failed_at"]
+    record = parse_record(fields)
+    assert record.refusals == 2
+    assert record.accept("", "mark", 1.0, sent_at=0.0) == AccountRecord()

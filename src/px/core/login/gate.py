@@ -89,6 +89,9 @@ class LoginGate(Protocol):
     def charge(self) -> Charge | None:
         """The charge of the token that may be sent; None: the token needs none, or has its verdict."""
 
+    def note_sent(self) -> None:
+        """Note that the login sends its final token now."""
+
     def spend(self) -> Charge | None:
         """Return the charge of the token that was sent, whose verdict is known now; None: it had no charge.
 

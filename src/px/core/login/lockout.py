@@ -94,7 +94,8 @@ class LockoutGuard:
         unrecorded: UnrecordedLogin | None = None,
     ) -> None:
         self._store = store
-        self._wall_clock = wall_clock
+        #: Returns the time as the records have it.
+        self.now = wall_clock
         self._process = process or hex(id(self))
         self._is_gone = is_gone
         self._charges = 0
@@ -120,7 +121,7 @@ class LockoutGuard:
         """
         if own is not None and own.secret == source.secret_mark:
             return  # else it would not have been charged
-        record, now = self._load(source), self._wall_clock()
+        record, now = self._load(source), self.now()
         remaining = record.blocked_seconds(source.secret_mark, now, _token_of(own))
         if remaining > record.block_seconds + CLOCK_SLACK_SECONDS:
             # A clock that was set back must not turn a block of minutes into one of years.
@@ -155,7 +156,7 @@ class LockoutGuard:
             nonlocal others, is_charged
             # The time is read once the record is locked: else a token that another process has charged
             # meanwhile would seem to come from the future, and count as lost.
-            now = self._wall_clock()
+            now = self.now()
             record.expire(now, self._is_gone)
             others = len(record.out)
             is_charged = record.charge(
@@ -202,7 +203,7 @@ class LockoutGuard:
 
         See the table in `px.core.login`.
         """
-        age = self._wall_clock() - self._accepted.get(_key_of(source), float("-inf"))
+        age = self.now() - self._accepted.get(_key_of(source), float("-inf"))
         if abs(age) > ACCEPTED_LATELY_SECONDS:
             return False
         record = self._load(source)
@@ -215,7 +216,7 @@ class LockoutGuard:
     def _may_lose_more(self, source: TokenSource) -> bool:
         """Whether the secret was accepted within `MAY_LOSE_MORE_SECONDS`."""
         accepted_at = self._accepted.get(_key_of(source), -math.inf)
-        return abs(self._wall_clock() - accepted_at) < MAY_LOSE_MORE_SECONDS
+        return abs(self.now() - accepted_at) < MAY_LOSE_MORE_SECONDS
 
     def is_blocked(self, source: TokenSource) -> bool:
         """Whether no token may be sent now."""
@@ -243,29 +244,38 @@ class LockoutGuard:
     def is_target_denied(self, source: TokenSource, target: str) -> bool:
         """Whether a denial of this target lasts, with no login accepted since."""
         record = self._load(source)
-        age = self._wall_clock() - record.denied_at
+        age = self.now() - record.denied_at
         return record.denied == _mark_target(target) and abs(age) < record.denied_seconds
 
     def is_denied(self, source: TokenSource) -> bool:
         """Whether a refusal was taken for a denial of its target, and no login was accepted since."""
         return bool(self._load(source).denied)
 
-    def receive_acceptance(self, source: TokenSource, charge: Charge | None = None) -> None:
-        """Note that a final token was accepted; `charge` is that of the token, if it had one."""
-        key = _key_of(source)
+    def receive_acceptance(
+        self, source: TokenSource, charge: Charge | None = None, sent_at: float = math.inf
+    ) -> None:
+        """Note that a final token was accepted.
+
+        Args:
+            source: Made the token.
+            charge: Of the token, if it had one.
+            sent_at: When the token was sent, by `now`; infinite: its secret was not refused since.
+        """
         self.acceptances += 1
         self._give_back_right(charge)
-        self._accepted.pop(key, None)
-        self._accepted[key] = self._wall_clock()
-        if len(self._accepted) > MAX_ACCEPTED:  # each change of a ticket cache makes a new key
-            del self._accepted[next(iter(self._accepted))]
-        fields, now = self._store.load_record(source.identity.account), self._wall_clock()
+        key, now = _key_of(source), self.now()
+        account, secret = key
+        if not self._load(source).has_failed_since(sent_at, secret, now):
+            self._accepted.pop(key, None)
+            self._accepted[key] = now
+            if len(self._accepted) > MAX_ACCEPTED:  # each change of a ticket cache makes a new key
+                del self._accepted[next(iter(self._accepted))]
 
         def accept(fields: Fields) -> Fields:
-            return format_record(parse_record(fields).accept(source.secret_mark, now))
+            return format_record(parse_record(fields).accept(_token_of(charge), secret, now, sent_at=sent_at))
 
-        if fields and accept(fields) != fields:
-            self._store.change_record(source.identity.account, accept)
+        if (fields := self._store.load_record(account)) and accept(fields) != fields:
+            self._store.change_record(account, accept)
 
     def receive_denial(
         self,
@@ -288,11 +298,12 @@ class LockoutGuard:
             charge: Of the token, if it had one.
             is_charged: Whether the refusal stays charged: the secret was not accepted lately.
         """
-        mark, now, is_first = _mark_target(target), self._wall_clock(), False
+        token, secret, now, mark = _token_of(charge), source.secret_mark, self.now(), _mark_target(target)
+        is_first = False
 
         def change(record: AccountRecord) -> None:
             nonlocal is_first
-            is_first = record.deny(_token_of(charge), mark, now, seconds, is_charged=is_charged)
+            is_first = record.deny(token, secret, now, target=mark, seconds=seconds, is_charged=is_charged)
 
         self._change(source.identity.account, change)
         if is_charged:
@@ -306,7 +317,7 @@ class LockoutGuard:
     def receive_no_verdict(self, source: TokenSource, upstream: str, charge: Charge | None = None) -> None:
         """Note that a final token was sent, and that nobody saw the verdict."""
         self.failures_left -= 1
-        now, may_lose_more = self._wall_clock(), self._may_lose_more(source)
+        now, may_lose_more = self.now(), self._may_lose_more(source)
 
         def change(record: AccountRecord) -> None:
             record.upstream = upstream
@@ -321,7 +332,7 @@ class LockoutGuard:
         """Note that the upstream refused a final token, or a KDC the password."""
         self.refusals += 1
         self.failures_left -= 1
-        now = self._wall_clock()
+        now = self.now()
 
         def change(record: AccountRecord) -> None:
             record.upstream, record.method = upstream, method
@@ -336,7 +347,7 @@ class LockoutGuard:
         This works once in half an hour; more calls do nothing. No refusal is forgotten: if the retry is
         refused too, the block is twice as long.
         """
-        now = self._wall_clock()
+        now = self.now()
         for account in self._store.list_keys():
             self._change(account, lambda record: record.allow_retry(now))
 

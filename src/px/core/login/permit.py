@@ -81,6 +81,7 @@ class LoginPermit:
         #: Whether the secret was accepted lately, as the login on this connection began.
         self.was_accepted_lately = False
         self._is_out = False  # a final token whose verdict is not known
+        self._sent_at = 0.0  # when the last final token was sent, by the guard's clock
         self._kdc_error: LoginRefusedError | None = None
 
     def check(self) -> None:
@@ -130,12 +131,13 @@ class LoginPermit:
 
     def note_final_token(self) -> None:
         """Note that a final token goes out; the caller reports its verdict, or that nobody saw one."""
-        self._is_out = True
+        self._is_out, self._sent_at = True, self._guard.now()
+        self._gate.note_sent()
 
     def receive_acceptance(self, method: Method) -> None:
         """Note that the final token was accepted."""
         self._is_out = False
-        self._login.receive_acceptance(method, self._target, self._gate.spend())
+        self._login.receive_acceptance(method, self._target, self._gate.spend(), self._sent_at)
         self._gate.leave(is_accepted=True)
 
     def give_back(self) -> None:

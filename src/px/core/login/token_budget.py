@@ -14,6 +14,8 @@ a token is to be sent   charged, if none is out and fewer than two are refused o
                         a verification may be the second token that is out
                         with two refused or lost: charged, if none is out and the block is over
 accepted                the record is cleared; other secrets that were refused wait for 30 minutes
+accepted, but sent      refunded, and nothing else: the secret may have been changed in between
+before a refusal
 refused                 one refusal; with two, a block of 30 minutes, and twice as long each time
 denied                  refused, perhaps because a rule denies the target: stays charged like a refusal,
                         unless the secret was accepted lately; if the next token is refused too, both count
@@ -31,6 +33,7 @@ verdicts. All processes of a user share the record, so these numbers apply over 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -73,6 +76,7 @@ class AccountRecord:
         tried: Marks of the secrets whose tokens were charged.
         stale: Marks of secrets that were refused before another secret was accepted.
         stale_until: Px sends no token of stale secrets before this time.
+        failed_at: When a token of a secret was refused or denied last, by the marks of the secrets.
         retry_allowed_at: When a person last had Px send a token in spite of a block (a retry).
         upstream: The upstream that refused the last token, or did not answer it.
         method: The login method of the token that was refused last.
@@ -92,6 +96,7 @@ class AccountRecord:
     tried: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     stale_until: float = 0.0
+    failed_at: dict[str, float] = field(default_factory=dict)
     retry_allowed_at: float = 0.0
     upstream: str = ""
     method: str = ""
@@ -148,8 +153,25 @@ class AccountRecord:
             self.tried = [*self.tried, secret][-MAX_NAMES:]
             self.retry_allowed_at = 0.0
 
-    def accept(self, secret: str, now: float) -> AccountRecord:
-        """Return the record after a token of a secret was accepted."""
+    def has_failed_since(self, sent_at: float, secret: str, now: float) -> bool:
+        """Whether a secret was refused after this time: a token sent then says nothing of the secret of now.
+
+        A refusal in the future does not count: the clock was set back.
+        """
+        return sent_at < self.failed_at.get(secret, -math.inf) <= now + CLOCK_SLACK_SECONDS
+
+    def accept(self, token: str, secret: str, now: float, *, sent_at: float) -> AccountRecord:
+        """Return the record after a token was accepted; see `charge` and `refuse` for the arguments.
+
+        Args:
+            token: The accepted token.
+            secret: Mark of its secret.
+            now: The time.
+            sent_at: When it was sent. The verdict may come late, together with the answer of a slow origin.
+        """
+        if self.has_failed_since(sent_at, secret, now):
+            self._take_back(token)
+            return self
         refused = self.tried if self.refusals else []
         stale = [each for each in {**dict.fromkeys(self.stale), **dict.fromkeys(refused)} if each != secret]
         until = now + REFUSAL_BLOCK_SECONDS if refused else self.stale_until
@@ -158,6 +180,7 @@ class AccountRecord:
         return AccountRecord(
             stale=stale[-MAX_NAMES:],
             stale_until=until,
+            failed_at={each: at for each, at in self.failed_at.items() if each in stale},
             block_seconds=REFUSAL_BLOCK_SECONDS,
             upstream=self.upstream,
             method=self.method,
@@ -177,6 +200,7 @@ class AccountRecord:
         """
         self._take_back(token)
         self._try(secret)
+        self._fail(secret, now)
         had = self.refusals
         self.refusals += 1 + self.is_denial_charged
         self.is_denial_charged = False
@@ -186,16 +210,20 @@ class AccountRecord:
             longer = 2 * self.block_seconds if had >= REFUSALS_BEFORE_BLOCK else 0.0
             self._block(min(max(REFUSAL_BLOCK_SECONDS, longer), MAX_BLOCK_SECONDS), now)
 
-    def deny(self, token: str, target: str, now: float, seconds: float, *, is_charged: bool) -> bool:
+    def deny(
+        self, token: str, secret: str, now: float, *, target: str, seconds: float, is_charged: bool
+    ) -> bool:
         """Take a refusal for a denial of its target; return False when it is not the first refusal.
 
         Args:
             token: The refused token; empty: it was not charged.
-            target: Mark of the target.
+            secret: Mark of the secret of the token.
             now: The time.
+            target: Mark of the target.
             seconds: How long Px does not ask for that target again.
             is_charged: Whether the token stays charged: the secret may be wrong.
         """
+        self._fail(secret, now)
         if self.denied or self.refusals:
             return False
         self._take_back(token)
@@ -241,6 +269,12 @@ class AccountRecord:
     def _budget(self, *, may_lose_more: bool) -> int:
         """Return the budget: more if the secret was accepted a while ago and only lost verdicts since."""
         return LOST_BEFORE_BLOCK if may_lose_more and self.budget_used == self.lost else REFUSALS_BEFORE_BLOCK
+
+    def _fail(self, secret: str, now: float) -> None:
+        self.failed_at.pop(secret, None)
+        self.failed_at[secret] = now
+        if len(self.failed_at) > MAX_NAMES:
+            del self.failed_at[next(iter(self.failed_at))]
 
     def _take_back(self, token: str) -> None:
         if token in self.overdue:
@@ -291,9 +325,7 @@ def parse_record(fields: Mapping[str, object]) -> AccountRecord:
             setattr(record, name, value if isinstance(value, str) else default)
         elif isinstance(default, int | float) and isinstance(value, int | float) and _is_number(value):
             setattr(record, name, type(default)(value))
-    out = fields.get("out")
-    if isinstance(out, dict):
-        record.out = {str(token): float(at) for token, at in list(out.items())[-MAX_NAMES:] if _is_number(at)}
+    record.out, record.failed_at = _times(fields.get("out")), _times(fields.get("failed_at"))
     for name in ("tried", "overdue", "stale"):
         setattr(record, name, _names(fields.get(name)))
     record.block_seconds = min(record.block_seconds, MAX_BLOCK_SECONDS)
@@ -302,6 +334,11 @@ def parse_record(fields: Mapping[str, object]) -> AccountRecord:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and 0 <= value < MAX_NUMBER  # not NaN either
+
+
+def _times(value: object) -> dict[str, float]:
+    named = list(value.items())[-MAX_NAMES:] if isinstance(value, dict) else []
+    return {str(name): float(at) for name, at in named if _is_number(at)}
 
 
 def _names(value: object) -> list[str]:

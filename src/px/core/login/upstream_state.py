@@ -227,8 +227,11 @@ class UpstreamLogin:
         seconds = self.targets.deny(target)
         return self.guard.receive_denial(self.source, target, seconds, charge, is_charged=is_charged)
 
-    def receive_acceptance(self, method: Method, target: str, charge: Charge | None) -> None:
-        """Note that a final token was accepted for a target; `charge` is that of the token, if it had one."""
+    def receive_acceptance(self, method: Method, target: str, charge: Charge | None, sent_at: float) -> None:
+        """Note that a final token was accepted for a target.
+
+        See `LockoutGuard.receive_acceptance` for `charge` and `sent_at`.
+        """
         self.targets.receive_acceptance(target)
         if method.scheme in (self.offered or ()):
             self._other_offer = None
@@ -236,7 +239,7 @@ class UpstreamLogin:
         self._failed.discard(method)
         # From now on, a 407 that offers only Basic may come from an origin that wants to see the password.
         self._is_safe = self._is_safe or method is not Method.BASIC
-        self.guard.receive_acceptance(self.source, charge)
+        self.guard.receive_acceptance(self.source, charge, sent_at)
 
     def __repr__(self) -> str:
         offered = "not contacted" if self.offered is None else ",".join(sorted(self.offered))

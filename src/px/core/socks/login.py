@@ -66,6 +66,8 @@ class SocksLogin:
         return following
 
     async def _judge(self, send: Callable[[], Awaitable[bytes]], gate: LoginGate) -> bytes:
+        sent_at = self._guard.now()
+        gate.note_sent()
         try:
             following = await send()
         except SocksLoginError:
@@ -74,7 +76,7 @@ class SocksLogin:
         except BaseException:  # no verdict came, or the task was cancelled
             self._guard.receive_no_verdict(self._source, self._subject, gate.spend())
             raise
-        self._guard.receive_acceptance(self._source, gate.spend())
+        self._guard.receive_acceptance(self._source, gate.spend(), sent_at)
         return following
 
     def __repr__(self) -> str:
