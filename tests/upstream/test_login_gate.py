@@ -74,12 +74,8 @@ class Process:
     def gate(self) -> LoginGate:
         return self.login_gates.for_account("alice")
 
-    def asked(
-        self, *, was_accepted_last: bool = False, is_verification: bool = False, can_verify: bool = True
-    ) -> GatedLogin:
-        about = GatedLogin.for_source(
-            self.guard, self.source, is_verification=is_verification, can_verify=can_verify
-        )
+    def asked(self, *, was_accepted_last: bool = False, is_verification: bool = False) -> GatedLogin:
+        about = GatedLogin.for_source(self.guard, self.source, is_verification=is_verification)
         return replace(about, was_accepted_last=was_accepted_last)
 
     async def enter(self, **changes: bool) -> LoginGate:
@@ -312,9 +308,8 @@ async def test_an_accepted_secret_that_is_refused_meanwhile_lets_nobody_more_go(
     assert repr(process.login_gates) == "<LoginGates {'alice': <1 inside>}>"
 
 
-@pytest.mark.parametrize(("can_verify", "most_out"), [(True, 2), (False, 4)])
 async def test_a_login_of_a_secret_accepted_lately_waits_shortly_and_is_charged(
-    make: MakeProcess, monkeypatch: pytest.MonkeyPatch, can_verify: bool, most_out: int
+    make: MakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No more go out without a verdict than the account can bear, in all processes together."""
     monkeypatch.setattr(login_gate_module, "ACCEPTED_LATELY_WAIT_SECONDS", SHORT)
@@ -322,15 +317,15 @@ async def test_a_login_of_a_secret_accepted_lately_waits_shortly_and_is_charged(
     for process in processes:
         process.accept()
     started = time.monotonic()
-    for number in range(most_out):
-        gate = processes[number % 2].gate()
-        is_alone = await gate.enter(processes[number % 2].asked(can_verify=can_verify))
+    for number in range(2):
+        gate = processes[number].gate()
+        is_alone = await gate.enter(processes[number].asked())
         assert is_alone is (number == 0)
         assert gate.charge is not None
     assert time.monotonic() - started < LONG
     for process in processes:
         with pytest.raises(LoginBlockedError):
-            await process.enter(can_verify=can_verify)
+            await process.enter()
 
 
 async def test_a_login_that_finds_no_verdict_soon_after_an_acceptance_is_charged(

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from px.core.errors import LoginBlockedError
 from px.core.login.gate import GatedLogin
 from px.core.login.lockout import Charge
-from px.core.login.token_budget import LOST_BEFORE_BLOCK, REFUSALS_BEFORE_BLOCK
+from px.core.login.token_budget import REFUSALS_BEFORE_BLOCK
 
 #: How long a login waits for the verdict on an earlier one if the last verdict was an acceptance, long ago.
 ACCEPTED_LAST_WAIT_SECONDS = 1.0
@@ -185,10 +185,7 @@ class _Gate:
         is_in_time = not login.is_verification and await self._wait(
             logins.first_queue, login, 1, self._first_wait_seconds(login)
         )
-        most_out = REFUSALS_BEFORE_BLOCK
-        if login.is_accepted_lately() and not login.can_verify:
-            most_out = LOST_BEFORE_BLOCK  # slow origins would delay all logins
-        if not (is_in_time or await self._wait(logins.late_queue, login, most_out, seconds)):
+        if not (is_in_time or await self._wait(logins.late_queue, login, REFUSALS_BEFORE_BLOCK, seconds)):
             raise explain_waiting()
         return self.charge is None or self._is_alone
 

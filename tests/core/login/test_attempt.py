@@ -24,7 +24,7 @@ from px.core.login.permit import VerificationWantedError
 from px.core.login.report import check_target
 from px.core.login.request_line import RequestLine
 from px.core.login.target_memory import DENIED_SECONDS
-from px.core.login.token_budget import LOST_BLOCK_SECONDS
+from px.core.login.token_budget import LOST_BLOCK_SECONDS, parse_record
 from px.core.login.tokenless_request import MAX_OTHER_OFFERS
 from px.core.login.upstream_state import UpstreamLogin
 from tests.scripted_upstream import digest_challenge, verify_digest
@@ -742,6 +742,30 @@ async def test_tokens_that_were_out_when_the_first_was_refused_do_not_count() ->
     assert bench.guard.budget_used(bench.source) == 0
     with pytest.raises(VerificationWantedError):  # but the next token was uncertain
         await bench.refuse("four:443")
+
+
+async def test_where_nothing_verifies_each_refusal_after_the_first_counts_and_is_given_back() -> None:
+    """All tokens were out when the password was changed: two with a charge, and one without."""
+    bench = Bench("ntlm")
+    await bench.log_in()
+    bench.login.note_unverifiable()
+    attempts = []
+    for number in range(3):
+        bench.gate = Gate()
+        attempts.append(bench.attempt(f"{number}.test:443"))
+        assert await attempts[-1].first_credentials(None, None) == NTLM_1
+        if number:
+            bench.gate.charge = bench.guard.charge(bench.source, 2)
+            assert bench.gate.charge is not None
+    errors = (ForbiddenError, LoginRefusedError, LoginRefusedError)
+    for used, (attempt, error) in enumerate(zip(attempts, errors, strict=True)):
+        await attempt.receive_407([CHALLENGE], None, can_continue=True)
+        with pytest.raises(error):
+            await attempt.receive_407([b"NTLM"], None, can_continue=True)
+        attempt.close()
+        assert bench.guard.budget_used(bench.source) == used
+    assert not parse_record(bench.memory.load_record(bench.source.identity.account)).out
+    assert bench.guard.is_blocked(bench.source)
 
 
 async def test_an_answer_to_a_login_sent_before_a_refusal_does_not_clear_it() -> None:

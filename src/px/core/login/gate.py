@@ -26,7 +26,6 @@ class GatedLogin:
         was_accepted_last: This process saw the secret accepted, perhaps long ago, and no token of the account
             was refused or lost since.
         is_verification: The login is a verification: no origin delays its verdict.
-        can_verify: Whether a verification may bring a verdict at this upstream.
     """
 
     is_accepted_lately: Callable[[], bool]
@@ -35,7 +34,6 @@ class GatedLogin:
     release: Callable[[Charge], None]
     was_accepted_last: bool
     is_verification: bool
-    can_verify: bool
 
     @classmethod
     def for_source(
@@ -45,7 +43,6 @@ class GatedLogin:
         wants_verification: Callable[[], bool] = lambda: False,
         *,
         is_verification: bool = False,
-        can_verify: bool = False,
     ) -> GatedLogin:
         """Return the questions about the secret of one source.
 
@@ -54,7 +51,6 @@ class GatedLogin:
             source: Makes the tokens.
             wants_verification: Whether a verification has to come before this login.
             is_verification: See the class.
-            can_verify: See the class.
         """
         return cls(
             is_accepted_lately=partial(guard.is_accepted_lately, source),
@@ -63,7 +59,6 @@ class GatedLogin:
             release=partial(guard.release, source),
             was_accepted_last=guard.was_accepted(source) and guard.budget_used(source) == 0,
             is_verification=is_verification,
-            can_verify=can_verify,
         )
 
 

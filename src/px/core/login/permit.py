@@ -3,8 +3,9 @@
 Some proxies answer 407 where a rule denies the target. So if the secret was accepted before, Px takes
 the first refusal for a denial of the target: the client gets a 403, and so does every request for that target
 while the denial lasts (`px.core.login.target_memory`). A second refusal, with no accepted login between,
-counts against the secret, in whichever process it happens, but only if its token was sent after the first
-refusal. Any other refusal counts against the secret at once (`px.core.login.lockout`).
+counts against the secret, in whichever process it happens, but a token without a charge only if it was sent
+after the first refusal, or if nothing verifies the secret. Any other refusal counts against the secret at
+once (`px.core.login.lockout`).
 
 After a refusal that counts against the secret, the next token goes with a verification.
 `VerificationWantedError` asks `px.upstream.exchanger` for a login that reaches no origin
@@ -117,11 +118,7 @@ class LoginPermit:
     async def _enter_gate(self) -> None:
         login, guard, source = self._login, self._guard, self._source
         gated = GatedLogin.for_source(
-            guard,
-            source,
-            self._wants_verification,
-            is_verification=self._is_verification,
-            can_verify=login.can_verify,
+            guard, source, self._wants_verification, is_verification=self._is_verification
         )
         is_alone = await self._gate.enter(gated)
         self.was_accepted_lately = guard.is_accepted_lately(source)
@@ -156,10 +153,11 @@ class LoginPermit:
         login, target = self._login, self._target
         self._is_out, charge = False, self._gate.spend()
         if not self._is_verification:
-            # Where nothing verifies the secret, two denied targets in a row must not look like a wrong one.
+            # Where nothing verifies the secret, two denied targets in a row must not look like a wrong one:
+            # the first refusal is free, and each later one counts, whenever its token was sent.
             stays_charged = not self.was_accepted_lately or (charge is not None and login.can_verify)
             is_denial = login.deny(target, charge, is_charged=stays_charged)
-            if is_denial or not stays_charged:
+            if is_denial or (login.can_verify and not stays_charged):
                 raise make_denied_error(login, target)
         self._guard.receive_refusal(self._source, login.subject, method.value, charge)
         self._choice.refuse(method, "the upstream refused it")
