@@ -52,7 +52,7 @@ class OwnPages:
         """Return if no web site has sent a request; see `check_asks_for_px`."""
         from px.downstream.pages.visitor_check import check_asks_for_px  # noqa: PLC0415 - only once
 
-        check_asks_for_px(head, visitor, self._is_px)
+        await check_asks_for_px(head, visitor, self._is_px)
 
     def close(self) -> None:
         """End what the pages still send."""

@@ -224,6 +224,7 @@ class Px:
 
     def _make_page_sources(self) -> PageSources:
         from px.downstream.pages.pages import PageSources  # noqa: PLC0415 - only once somebody asks
+        from px.system.process.socket_user import is_of_another_user  # noqa: PLC0415
 
         assert self._page_questions is not None  # noqa: S101 - else Px has no pages
         return PageSources(
@@ -232,6 +233,7 @@ class Px:
             noproxy=self._settings.noproxy,
             metrics_allow=self._settings.metrics_allow,
             is_px=self._is_px,
+            is_of_another_user=is_of_another_user,
         )
 
     async def _make_channel_bindings(self, certificate: bytes) -> bytes | None:

@@ -76,11 +76,6 @@ class Client:
         return str(host), int(port)
 
     @property
-    def own_port(self) -> int:
-        """The port of Px that the client is connected to."""
-        return self.own_end[1]
-
-    @property
     def trace(self) -> RequestTrace:
         """The trace of the request under way."""
         return self.trace_log.trace

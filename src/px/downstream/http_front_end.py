@@ -77,7 +77,8 @@ class HttpFrontEnd:
 
     @property
     def _visitor(self) -> Visitor:
-        return Visitor(self._client.end[0], self._client.own_port)
+        client = self._client
+        return Visitor(client.end, client.own_end, client.is_from_here)
 
     def answer_here(self) -> Awaitable[bool] | None:
         """Answer requests for Px's own pages, and TRACE and OPTIONS at their last hop."""

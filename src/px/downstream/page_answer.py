@@ -31,12 +31,24 @@ class Visitor(NamedTuple):
     """A client that asks for a page.
 
     Attributes:
-        host: Its IP address.
-        port: The port of Px that it is connected to.
+        end: The IP address and port of its socket.
+        own_end: Those of Px's socket at the other end.
+        is_from_here: Whether it counts as a program of this computer; see `Access.is_from_here`.
     """
 
-    host: str
-    port: int
+    end: tuple[str, int]
+    own_end: tuple[str, int]
+    is_from_here: bool
+
+    @property
+    def host(self) -> str:
+        """Its IP address."""
+        return self.end[0]
+
+    @property
+    def port(self) -> int:
+        """The port of Px that it is connected to."""
+        return self.own_end[1]
 
 
 class Events(Protocol):

@@ -13,7 +13,7 @@ from px.downstream.pages import explanations
 from px.downstream.pages.explanations import MAX_WAITING, Explanations
 from tests.scripted_upstream import until
 
-HERE = Visitor("127.0.0.1", 3128)
+HERE = Visitor(("127.0.0.1", 50000), ("127.0.0.1", 3128), is_from_here=True)
 
 
 class Explainer:

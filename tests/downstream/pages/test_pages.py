@@ -281,16 +281,18 @@ async def test_who_may_see_which_page(peer: str, allowed: str, readable: set[byt
             noproxy=HostRules(),
             metrics_allow=HostRules.parse(allowed, names=False),
             is_px=lambda _: True,
+            is_of_another_user=lambda *_: False,
         )
     )
     for path in PAGES:
         head = parse_request(b"GET %b HTTP/1.1\r\nHost: localhost:3128\r\n\r\n" % path)
+        visitor = Visitor((peer, 50000), ("127.0.0.1", 3128), is_from_here=peer != "192.0.2.1")
         if path in readable:
             if path != b"/metrics" or find_spec("prometheus_client"):
-                assert (await pages.answer(head, Visitor(peer, 3128))).status == 200
+                assert (await pages.answer(head, visitor)).status == 200
             continue
         with pytest.raises(PageError) as refused:
-            await pages.answer(head, Visitor(peer, 3128))
+            await pages.answer(head, visitor)
         assert refused.value.status == 403
 
 

@@ -17,14 +17,14 @@ from px.downstream.page_answer import SAFE_FIELDS, PageAnswer, PageError, Visito
 from px.downstream.pages.explanations import Explain, Explanations
 from px.downstream.pages.metrics import format_metrics
 from px.downstream.pages.status_feed import AskStatus, StatusFeed, format_status
-from px.downstream.pages.visitor_check import check_asks_for_px, check_is_here
+from px.downstream.pages.visitor_check import End, check_asks_for_px, check_is_here, check_is_same_user
 
 _METHODS: Final = (b"GET", b"HEAD")
 _HTML: Final = b"text/html; charset=utf-8"
 _JSON: Final = b"application/json"
 _TEXT: Final = b"text/plain; charset=utf-8"
 
-Check = Callable[[Visitor], None]
+Check = Callable[[Visitor], Awaitable[None]]
 MakePage = Callable[[RequestHead, Visitor], Awaitable[PageAnswer]]
 
 
@@ -38,6 +38,7 @@ class PageSources:
         noproxy: The targets that Px reaches directly.
         metrics_allow: The addresses that may read metrics and health.
         is_px: Whether Px listens at an address.
+        is_of_another_user: See `check_is_same_user`.
     """
 
     ask_status: AskStatus
@@ -45,6 +46,7 @@ class PageSources:
     noproxy: HostRules
     metrics_allow: HostRules
     is_px: Callable[[Authority], bool]
+    is_of_another_user: Callable[[End, End], bool]
 
 
 class _Route(NamedTuple):
@@ -65,12 +67,12 @@ class Pages:
         explanations = Explanations(sources.explain)
         file = partial(partial, _answer_file)
         self._routes = {
-            b"/": _Route(check_is_here, file("page.html", _HTML)),
-            b"/page.css": _Route(check_is_here, file("page.css", b"text/css; charset=utf-8")),
-            b"/page.js": _Route(check_is_here, file("page.js", b"text/javascript; charset=utf-8")),
-            b"/status.json": _Route(check_is_here, self._answer_status),
-            b"/events": _Route(check_is_here, self._answer_events),
-            b"/explain": _Route(check_is_here, explanations.answer),
+            b"/": _Route(self._check_may_look, file("page.html", _HTML)),
+            b"/page.css": _Route(self._check_may_look, file("page.css", b"text/css; charset=utf-8")),
+            b"/page.js": _Route(self._check_may_look, file("page.js", b"text/javascript; charset=utf-8")),
+            b"/status.json": _Route(self._check_may_look, self._answer_status),
+            b"/events": _Route(self._check_may_look, self._answer_events),
+            b"/explain": _Route(self._check_may_look, explanations.answer),
             b"/metrics": _Route(self._check_may_measure, self._answer_metrics),
             b"/healthz": _Route(self._check_may_measure, self._answer_health),
             b"/proxy.pac": _Route(_admit, self._answer_pac),
@@ -82,17 +84,21 @@ class Pages:
         Raises:
             PageError: There is no such page, or not for this visitor.
         """
-        check_asks_for_px(head, visitor, self._sources.is_px)
+        await check_asks_for_px(head, visitor, self._sources.is_px)
         path = head.target.partition(b"?")[0]
         route = self._routes.get(path)
         if route is None:
             raise _no_page(path, head.authority)
-        route.check(visitor)
+        await route.check(visitor)
         if head.method not in _METHODS:
             raise _no_method(path)
         return await route.make(head, visitor)
 
-    def _check_may_measure(self, visitor: Visitor) -> None:
+    async def _check_may_look(self, visitor: Visitor) -> None:
+        check_is_here(visitor, self._sources.is_px)
+        await check_is_same_user(visitor, self._sources.is_of_another_user)
+
+    async def _check_may_measure(self, visitor: Visitor) -> None:
         if not self._sources.metrics_allow.matches_address(visitor.host):
             raise PageError(
                 403,
@@ -138,7 +144,7 @@ class Pages:
         return f"<Pages {self._feed!r}>"
 
 
-def _admit(_: Visitor) -> None:
+async def _admit(_: Visitor) -> None:
     """Admit every client of Px: they need the PAC script to become clients, and it has no secret."""
 
 
