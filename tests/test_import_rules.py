@@ -34,7 +34,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "cli.completion": {"config"},
     "cli.env": {"config", "core", "core.http", "core.rules", "processes"},
     "cli.top": {"core", "processes", "system.process"},
-    "cli.demo": {"app", "config", "core", "core.auth", "core.http", "core.rules", "io", "system.state"},
+    "cli.demo": {"app", "config", "core", "core.auth", "core.http", "core.rules", "io"}
+    | {"system.process", "system.state"},
     "cli.setup": {"checks", "config", "processes", "routing"}
     | {"core", "core.auth", "core.login", "core.rules"}
     | {"system.autostart", "system.login", "system.process", "system.state"},

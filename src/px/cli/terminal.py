@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from px import __version__
+from px.system.process.standard_output import until_reader_leaves
 
 EXIT_OK: Final = 0
 _WARNING: Final = "warning:"
@@ -19,11 +20,8 @@ _RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 def announce(text: str) -> None:
     """Print a text on stdout."""
-    try:
+    with until_reader_leaves():
         print(text, flush=True)
-    except BrokenPipeError:  # the reader has closed the pipe, as in `px --help | head -1`
-        # Otherwise Python reports an error at exit, when it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_answer(text: str) -> int:

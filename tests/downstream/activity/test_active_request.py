@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from functools import partial
 from typing import Any
@@ -31,16 +32,20 @@ async def tell(px: RunningPx) -> dict[str, Any]:
 
 
 async def test_a_request_and_a_tunnel_are_listed_while_they_are_under_way() -> None:
+    told = asyncio.Event()
+
     async def hold(wire: Wire) -> None:
         await wire.read_head()
         await wire.send(answer())
         await wire.read_head()
+        await told.wait()  # Windows takes long to name programs
         await wire.expect_end()
 
     async def tunnel(wire: Wire) -> None:
         await wire.read_head()
         await wire.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
         await wire.read_exactly(1000)
+        await told.wait()
         await wire.expect_end()
 
     async with ScriptedUpstream(hold, tunnel) as upstream, running_px(upstream, **CLIENT) as px:
@@ -54,6 +59,7 @@ async def test_a_request_and_a_tunnel_are_listed_while_they_are_under_way() -> N
         await second.send(connect(b"site.test:443", LOGIN) + b"x" * 1000)
         opened = await second.read_head() + await second.read_exactly(5)
         report = await tell(px)
+        told.set()
     tunnelled, requested = report["active"]
     common = {
         "route": f"http://{upstream.authority}",

@@ -32,6 +32,7 @@ from px.core.rules.route import UpstreamAddress
 from px.core.secret import Secret
 from px.core.startup_errors import StartupError
 from px.io.listening_socket import open_listening_socket
+from px.system.process.standard_output import until_reader_leaves
 from px.system.state.installation import load_installation
 
 EXIT_OK: Final = 0
@@ -363,11 +364,8 @@ class Screen:
     def _write(self, text: str) -> None:
         if self._stream is None:
             return
-        try:
+        with until_reader_leaves():
             print(text, file=self._stream, flush=True)
-        except BrokenPipeError:  # the reader has gone, as in `px --demo | head -1`
-            self._stream = None
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_utf8(stream: TextIO) -> bool:

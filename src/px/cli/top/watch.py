@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from px.cli.top.sections import Moment, Status
 from px.cli.top.view import format_view
 from px.core.startup_errors import NotRunningError
 from px.processes.control_client import END_SECONDS, ControlClient, RefusedError
+from px.system.process.standard_output import until_reader_leaves
 
 #: Between two views.
 SECONDS: Final = 2.0
@@ -26,14 +28,12 @@ def watch_status(client: ControlClient) -> None:
         RefusedError: Px does not answer.
     """
     status = client.status()
-    try:
-        with open_output(sys.stdout, os.environ) as output:
-            _show_on(client, output, Moment(status))
-    except KeyboardInterrupt:
-        return
-    except BrokenPipeError:  # the reader has gone, as in `px --top | head`
-        # Otherwise Python reports an error at exit, when it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        until_reader_leaves(),
+        open_output(sys.stdout, os.environ) as output,
+    ):
+        _show_on(client, output, Moment(status))
 
 
 def _show_on(client: ControlClient, output: Output, moment: Moment) -> None:
