@@ -96,7 +96,7 @@ def check_summary(way: Way, chromium: Chromium) -> None:
     assert f"listening on 127.0.0.1:{way.px.port}" in facts
     assert facts.endswith("1 error.")
     assert re.search(r"In the last .* up, \d requests; busiest at", read_text(chromium, "#plot-text"))
-    assert "In Px itself; the client got 508" in read_text(chromium, "#problems tbody tr")
+    assert "At a client of Px; the client got 508" in read_text(chromium, "#problems tbody tr")
 
 
 def check_hops(way: Way, chromium: Chromium, target: str) -> None:
