@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,6 +10,8 @@ from px.app import client_programs
 from px.app.client_programs import PAUSE_SECONDS, ClientPrograms
 
 PX = ("px", 3128)
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Px does not ask Windows for programs")
 
 
 def client(host: str, *, is_from_here: bool = True) -> Any:
