@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from px.core.auth.md4 import nt_hash
-from px.core.auth.ntlm_messages import format_challenge
-from px.core.auth.ntlm_verifier import response_key
+from px.core.auth.ntlm.md4 import nt_hash
+from px.core.auth.ntlm.messages import format_challenge
+from px.core.auth.ntlm.proof import response_key
 
 #: 1601-01-01 to 1970-01-01 in units of 100 ns (MS-DTYP 2.3.3).
 _FILETIME_OF_EPOCH = 116_444_736_000_000_000

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 
 _POLL_SECONDS = 0.005
 #: The beginnings of NTLM messages and SPNEGO tokens in base64: both can be attacked or replayed.

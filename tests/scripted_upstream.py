@@ -10,7 +10,7 @@ A script is a coroutine that plays one connection::
 ended with all expectations met, and no client may have opened a further connection.
 
 `expect_ntlm`, `verify_digest` and `verify_basic` verify logins for real: a fake that accepts anything would
-test nothing. NTLM is verified twice, by `px.core.auth.ntlm_verifier` and by a few independent lines, so that
+test nothing. NTLM is verified twice, by `px.core.auth.ntlm.verifier` and by a few independent lines, so that
 a bug in one of them does not go unnoticed.
 """
 
@@ -30,8 +30,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
 from typing import Self
 
-from px.core.auth.ntlm_messages import format_challenge, parse_negotiate
-from px.core.auth.ntlm_verifier import verify_authenticate
+from px.core.auth.ntlm.messages import format_challenge, parse_negotiate
+from px.core.auth.ntlm.verifier import verify_authenticate
 
 #: The longest wait in a test.
 WAIT_SECONDS = 5.0

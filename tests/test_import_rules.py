@@ -30,11 +30,11 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     | {"cli.completion", "cli.demo", "cli.env", "cli.setup", "cli.top"}
     | {"routing", "routing.pac"}
     | {"system.autostart", "system.login", "system.process", "system.state", "upstream.connections"}
-    | {"core", "core.auth", "core.http", "core.rules"},
+    | {"core", "core.auth", "core.auth.ntlm", "core.http", "core.rules"},
     "cli.completion": {"config"},
     "cli.env": {"config", "core", "core.http", "core.rules", "processes"},
     "cli.top": {"core", "processes", "system.process"},
-    "cli.demo": {"app", "config", "core", "core.auth", "core.http", "core.rules", "io"}
+    "cli.demo": {"app", "config", "core", "core.auth", "core.auth.ntlm", "core.http", "core.rules", "io"}
     | {"system.process", "system.state"},
     "cli.setup": {"checks", "config", "processes", "routing"}
     | {"core", "core.auth", "core.login", "core.rules"}
@@ -73,7 +73,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     | {"system.client_login", "system.login", "system.network_change", "system.process"}
     | {"system.proxy_settings", "system.state"},
     "config": {"core", "core.auth", "core.rules", "system.state"},
-    "config.imports": {"config", "core", "core.auth", "core.rules", "system.proxy_settings"},
+    "config.imports": {"config", "core", "core.auth", "core.auth.ntlm", "core.rules"}
+    | {"system.proxy_settings"},
     "logs": {"", "core", "core.trace", "system.state"},
     "downstream": {"downstream.activity", "io", "upstream", "upstream.connections"}
     | CORE - {"core.rules", "core.socks"},
@@ -87,15 +88,16 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "system": set(),
     "system.autostart": {"", "core", "system.process", "system.state"},
     "system.client_login": {"core", "core.auth", "core.client_login", "io", "system.login"},
-    "system.login": {"core", "core.auth", "core.login", "io"},
+    "system.login": {"core", "core.auth", "core.auth.ntlm", "core.login", "io"},
     "system.network_change": {"core"},
     "system.process": {"core"},
     "system.proxy_settings": {"core", "core.rules", "system.process"},
     "system.state": {"core", "core.login", "io"},
     "io": {"core"},
     "core": set(),
-    "core.auth": {"core", "core.http"},
-    "core.client_login": {"core", "core.auth", "core.http"},
+    "core.auth": {"core", "core.auth.ntlm", "core.http"},
+    "core.auth.ntlm": {"core"},
+    "core.client_login": {"core", "core.auth", "core.auth.ntlm", "core.http"},
     "core.http": {"core"},
     "core.login": {"core", "core.auth"},
     "core.rules": {"core", "core.http"},

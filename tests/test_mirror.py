@@ -42,6 +42,7 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
     ),
     "cli/top/keys cli/top/screen": ("cli/top/test_watch.py", "needs a terminal"),
     "cli/top/sections": ("cli/top/test_view.py", "what matters is what a view shows"),
+    "core/auth/ntlm/errors": ("core/auth/ntlm/test_verifier.py", "the failures of a login"),
     "core/auth/password_advice": ("core/login/test_report.py", "its sentences are the ends of the reports"),
     "core/auth/secret_store": ("system/login/test_keyring.py", "a protocol that the keyring implements"),
     "core/auth/token_source": (

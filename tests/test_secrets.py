@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from tests.free_ports import free_port
 from tests.leaks import check_files, check_text, forms_of
 from tests.px_process import run_action

@@ -8,7 +8,7 @@ import time
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 
-from px.core.auth.ntlm_messages import format_challenge, message_type, parse_negotiate
+from px.core.auth.ntlm.messages import format_challenge, message_type, parse_negotiate
 from tests.scripted_upstream import (
     ScriptedUpstream,
     Wire,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from px.cli.demo.upstream import DemoUpstream, Message
 from px.core.auth.challenge import Challenge, parse_challenges
-from px.core.auth.ntlm_messages import message_type
+from px.core.auth.ntlm.messages import message_type
 from px.core.http.request_head import parse_request
 from tests.scripted_upstream import NT_HASH
 

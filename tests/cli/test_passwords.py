@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from tests.px_process import PxProcess, run_action
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from px.core.auth.challenge import parse_challenges
 from px.core.auth.digest import answer_digest, choose_digest
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from px.core.client_login import digest_verifier
 from px.core.secret import Secret
 from px.downstream import authenticator

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from tests.corpnet.kerberos import Realm, User
 from tests.corpnet.network import CorporateNetwork
 from tests.corpnet.squid import Upstream

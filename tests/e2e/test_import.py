@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from px.core.auth.md4 import nt_hash
-from px.core.auth.ntlm_verifier import response_key
+from px.core.auth.ntlm.md4 import nt_hash
+from px.core.auth.ntlm.proof import response_key
 from tests.corpnet.network import CorporateNetwork
 from tests.px_process import PxProcess, run_action
 

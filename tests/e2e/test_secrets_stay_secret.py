@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from px.system.process.child_command import WORKER_ARGUMENT
 from tests.corpnet.network import CorporateNetwork
 from tests.leaks import ProcessWatch, check_files, check_text, forms_of

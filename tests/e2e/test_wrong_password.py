@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from tests.corpnet.network import CorporateNetwork
 from tests.px_process import PxProcess
 

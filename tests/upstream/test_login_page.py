@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from px.core.auth.ntlm_messages import format_challenge, parse_negotiate
+from px.core.auth.ntlm.messages import format_challenge, parse_negotiate
 from px.upstream.login_page import MAX_PAGE_BYTES
 from tests.proxy.running_px import as_user, connect, get, running_px
 from tests.scripted_upstream import (

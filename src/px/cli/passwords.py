@@ -63,7 +63,7 @@ def _use_new_password(invocation: Invocation) -> None:
 def print_hash(_: Invocation) -> int:
     """Ask for a password and print its NT hash."""
     from px.cli.secret_entry import read_secret  # noqa: PLC0415
-    from px.core.auth.md4 import nt_hash  # noqa: PLC0415
+    from px.core.auth.ntlm.md4 import nt_hash  # noqa: PLC0415
 
     password = read_secret("Password: ")
     if not password:

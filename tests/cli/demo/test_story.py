@@ -16,7 +16,7 @@ import pytest
 
 from px.cli.demo import story as story_module
 from px.cli.demo.upstream import DemoUpstream, Message
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from tests.windows import not_under_wine
 
 ROOT = Path(__file__).resolve().parents[3]

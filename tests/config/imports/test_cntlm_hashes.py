@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from px.core.auth.md4 import nt_hash
-from px.core.auth.ntlm_verifier import response_key
+from px.core.auth.ntlm.md4 import nt_hash
+from px.core.auth.ntlm.proof import response_key
 
 from .conversion import Converter
 

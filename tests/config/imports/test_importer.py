@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from px.config.imports.importer import FORMATS
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from px.core.startup_errors import ConfigError
 from tests.markdown import ROOT
 

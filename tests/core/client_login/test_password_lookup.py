@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from px.core.client_login.password_lookup import ClientName, ClientSecret, OneClientSecret, PasswordLookup
 from px.core.errors import LoginUnusableError
 from px.core.secret import Secret

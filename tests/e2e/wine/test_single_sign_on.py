@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from px.core.auth.ntlm_messages import NtlmRefusedError
-from px.core.auth.ntlm_verifier import verify_authenticate
+from px.core.auth.ntlm.errors import NtlmRefusedError
+from px.core.auth.ntlm.verifier import verify_authenticate
 from tests.corpnet.checks import curl
 from tests.corpnet.network import CorporateNetwork
 from tests.corpnet.samba_ad import DOMAIN

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from px.core.auth.md4 import nt_hash
-from px.core.auth.ntlm_messages import NtlmLogin as Proved
-from px.core.auth.ntlm_messages import format_challenge, parse_negotiate
-from px.core.auth.ntlm_verifier import verify_authenticate
+from px.core.auth.ntlm.md4 import nt_hash
+from px.core.auth.ntlm.messages import NtlmLogin as Proved
+from px.core.auth.ntlm.messages import format_challenge, parse_negotiate
+from px.core.auth.ntlm.verifier import verify_authenticate
 from px.core.errors import LoginUnusableError
 from px.core.secret import Secret
 from px.system.login.ntlm import NtlmLogin, NtlmSession

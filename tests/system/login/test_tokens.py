@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from px.core.auth.token_source import TokenSource
 from px.core.errors import LoginUnusableError
 from px.system.login.tokens import make_token_source

@@ -12,7 +12,7 @@ import pytest
 
 from px.core.auth.challenge import format_basic, format_token, parse_challenges
 from px.core.auth.digest import answer_digest, choose_digest
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from px.core.auth.token_source import TokenSource
 from px.core.errors import LoginRefusedError, LoginUnusableError
 from px.system.login.channel_bindings import tls_server_end_point

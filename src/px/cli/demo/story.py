@@ -24,8 +24,8 @@ from px.app.px import Px
 from px.cli.demo.upstream import PROGRAM, PROXY, PX, DemoUpstream, Message
 from px.config.settings import default_settings
 from px.core.auth.challenge import Challenge, format_token, parse_challenges
-from px.core.auth.md4 import nt_hash
-from px.core.auth.ntlm_messages import message_type
+from px.core.auth.ntlm.md4 import nt_hash
+from px.core.auth.ntlm.messages import message_type
 from px.core.http.request_head import RequestHead, parse_request
 from px.core.http.response_head import ResponseHead, parse_response
 from px.core.rules.route import UpstreamAddress

@@ -1,7 +1,7 @@
 r"""The upstream of ``px --demo``: an HTTP proxy that demands a login by NTLM.
 
 Px treats it like any other proxy. Each connection has to complete the whole handshake, and
-`px.core.auth.ntlm_verifier` verifies the response::
+`px.core.auth.ntlm.verifier` verifies the response::
 
     no login yet             -> 407, NTLM
     NTLM, type 1 (negotiate) -> 407, NTLM and a type 2 with a challenge that is used once
@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from px.core.auth.challenge import format_token, parse_challenges
-from px.core.auth.ntlm_messages import NEGOTIATE_TYPE, NtlmError, NtlmLogin, message_type
-from px.core.auth.ntlm_verifier import NtlmHandshake
+from px.core.auth.ntlm.errors import NtlmError
+from px.core.auth.ntlm.messages import NEGOTIATE_TYPE, NtlmLogin, message_type
+from px.core.auth.ntlm.verifier import NtlmHandshake
 from px.core.errors import BadRequestError
 from px.core.http.framing import FramingKind
 from px.core.http.request_head import RequestHead, parse_request

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from px.config.imports.draft import Entry, ImportDraft
-from px.core.auth.ntlm_verifier import response_key
+from px.core.auth.ntlm.proof import response_key
 
 _HASH: Final = re.compile(r"[0-9A-Fa-f]{32}")
 #: The second half of the LM hash of a password that has no second half (MS-NLMP 3.3.1, LMOWFv1).

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from px.core.auth.ntlm_messages import NEGOTIATE_TYPE, message_type
+from px.core.auth.ntlm.messages import NEGOTIATE_TYPE, message_type
 
 KERBEROS, NTLM = "kerberos", "ntlm"
 

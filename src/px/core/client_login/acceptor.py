@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from px.core.auth.ntlm_messages import NEGOTIATE_TYPE, NtlmError, message_type, read_login
-from px.core.auth.ntlm_verifier import NtlmHandshake
+from px.core.auth.ntlm.errors import NtlmError
+from px.core.auth.ntlm.messages import NEGOTIATE_TYPE, message_type, read_login
+from px.core.auth.ntlm.verifier import NtlmHandshake
 from px.core.client_login.password_lookup import ClientName, PasswordLookup
 
 #: NetBIOS name that Px gives in its challenges.

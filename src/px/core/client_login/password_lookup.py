@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from px.core.auth.md4 import nt_hash
+from px.core.auth.ntlm.md4 import nt_hash
 from px.core.secret import Secret
 
 if TYPE_CHECKING:

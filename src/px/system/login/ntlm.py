@@ -12,7 +12,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from px.core.auth.ntlm_verifier import upcase_name
+from px.core.auth.ntlm.proof import upcase_name
 from px.core.errors import LoginUnusableError
 from px.core.host import MAX_COMPUTER_NAME_CHARS
 

@@ -19,7 +19,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from px.core.auth.md4 import nt_hash as hash_password
+from px.core.auth.ntlm.md4 import nt_hash as hash_password
 from px.core.auth.password_advice import advise_missing
 from px.core.auth.token_source import LOGGED_IN, Identity
 from px.core.errors import LoginUnusableError

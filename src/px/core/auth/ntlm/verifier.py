@@ -1,41 +1,27 @@
 """NTLM from the side that challenges and verifies: NTLMv2 only (MS-NLMP 3.2, 3.3.2).
 
 Px verifies its clients with it; so do the upstream of ``px --demo`` and the scripted upstream of the tests.
-There are three messages (MS-NLMP 1.3.1.1)::
-
-    client -> NEGOTIATE     flags                               parse_negotiate
-    client <- CHALLENGE     8 random bytes, target info         format_challenge
-    client -> AUTHENTICATE  names, response, MIC                verify_authenticate
-
 The caller hands in the clock and the random bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import struct
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
-from px.core.auth.ntlm_messages import (
-    AV_CHANNEL_BINDINGS,
+from px.core.auth.ntlm.errors import NtlmMalformedError, NtlmRefusedError
+from px.core.auth.ntlm.messages import (
     FILETIME_OF_EPOCH,
     NtlmAuthenticate,
     NtlmLogin,
-    NtlmMalformedError,
-    NtlmRefusedError,
     format_challenge,
     parse_authenticate,
+    parse_challenge,
     parse_negotiate,
-    parse_target_info,
-    promises_mic,
-    read_server_challenge,
 )
+from px.core.auth.ntlm.proof import MIC, compute_mic, hash_channel_bindings, hmac_md5, response_key
+from px.core.auth.ntlm.target_info import AV_CHANNEL_BINDINGS, AV_FLAG_MIC, parse_target_info, read_flags
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_MIC = slice(72, 88)
 _V1_RESPONSE_BYTES = 24
 #: NTProofStr (16) and the fixed part of NTLMv2_CLIENT_CHALLENGE (28) (MS-NLMP 2.2.2.7, 2.2.2.8).
 _PROOF_BYTES, _CLIENT_CHALLENGE_BYTES = 16, 28
@@ -109,12 +95,12 @@ def verify_authenticate(
     """
     message = parse_authenticate(authenticate)
     key, proof, client_challenge = _check_response(message, nt_hash_of)
-    expected = _hmac_md5(key, read_server_challenge(challenge) + client_challenge)
+    expected = hmac_md5(key, parse_challenge(challenge).server_challenge + client_challenge)
     if not hmac.compare_digest(expected, proof):
         raise NtlmRefusedError("wrong user or password, or an answer to another challenge")
     info = parse_target_info(client_challenge[_CLIENT_CHALLENGE_BYTES:])
-    if promises_mic(info):
-        exported = _export_session_key(message, _hmac_md5(key, proof))
+    if read_flags(info) & AV_FLAG_MIC:
+        exported = _export_session_key(message, hmac_md5(key, proof))
         _check_mic(exported, (negotiate, challenge, authenticate))
     if channel_bindings is not None:
         _check_bindings(info, channel_bindings)
@@ -139,16 +125,6 @@ def _check_response(
     return response_key(nt_hash, user, domain), response[:_PROOF_BYTES], response[_PROOF_BYTES:]
 
 
-def response_key(nt_hash: bytes, user: str, domain: str) -> bytes:
-    """Return NTOWFv2 of MS-NLMP 3.3.2: the key of one user in one domain, both as the client spells them."""
-    return _hmac_md5(nt_hash, (upcase_name(user) + domain).encode("utf-16-le", "surrogatepass"))
-
-
-def upcase_name(name: str) -> str:
-    """Return a name in upper case by the rule of Windows: one character stays one, so "ß" stays "ß"."""
-    return "".join(upper if len(upper := char.upper()) == 1 else char for char in name)
-
-
 def _export_session_key(message: NtlmAuthenticate, key_exchange_key: bytes) -> bytes:
     """Return ExportedSessionKey (MS-NLMP 3.2.5.1.2): the client's own key if it sent one, encrypted."""
     if not message.has_own_key:
@@ -159,29 +135,18 @@ def _export_session_key(message: NtlmAuthenticate, key_exchange_key: bytes) -> b
 def _check_mic(exported_key: bytes, messages: tuple[bytes, bytes, bytes]) -> None:
     """Refuse a MIC that does not cover these three messages (MS-NLMP 3.2.5.1.2)."""
     negotiate, challenge, authenticate = messages
-    if len(authenticate) < _MIC.stop:
+    if len(authenticate) < MIC.stop:
         raise NtlmRefusedError("the promised MIC is missing")
-    blank = authenticate[: _MIC.start] + bytes(16) + authenticate[_MIC.stop :]
-    expected = _hmac_md5(exported_key, negotiate + challenge + blank)
-    if not hmac.compare_digest(expected, authenticate[_MIC]):
+    expected = compute_mic(exported_key, negotiate, challenge, authenticate)
+    if not hmac.compare_digest(expected, authenticate[MIC]):
         raise NtlmRefusedError("wrong MIC: a message was altered on the way")
 
 
-def _check_bindings(info: dict[int, bytes], channel_bindings: bytes) -> None:
+def _check_bindings(info: Mapping[int, bytes], channel_bindings: bytes) -> None:
     """Refuse a login bound to another TLS channel, or to none."""
     expected = hash_channel_bindings(channel_bindings)
     if not hmac.compare_digest(expected, info.get(AV_CHANNEL_BINDINGS, b"")):
         raise NtlmRefusedError("bound to another TLS channel, or to none")
-
-
-def hash_channel_bindings(application_data: bytes) -> bytes:
-    """Return the MD5 of gss_channel_bindings_struct without addresses (MS-NLMP 2.2.2.1, RFC 4121 4.1.1.2)."""
-    packed = bytes(16) + struct.pack("<I", len(application_data)) + application_data
-    return hashlib.md5(packed, usedforsecurity=False).digest()
-
-
-def _hmac_md5(key: bytes, data: bytes) -> bytes:
-    return hmac.digest(key, data, "md5")
 
 
 def _rc4(key: bytes, data: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from px.core.auth.md4 import md4, nt_hash
+from px.core.auth.ntlm.md4 import md4, nt_hash
 from px.core.errors import LoginUnusableError
 
 #: RFC 1320 A.5.

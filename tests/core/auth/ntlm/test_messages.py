@@ -7,13 +7,16 @@ import struct
 import pytest
 from spnego._ntlm_raw.messages import AvId, Challenge
 
-from px.core.auth.ntlm_messages import (
-    NtlmMalformedError,
+from px.core.auth.ntlm.errors import NtlmMalformedError
+from px.core.auth.ntlm.messages import (
+    NtlmChallenge,
     format_challenge,
+    parse_challenge,
     parse_negotiate,
     read_login,
 )
-from tests.core.auth.test_ntlm_verifier import NOW, SERVER_CHALLENGE, VECTOR
+from px.core.auth.ntlm.target_info import AV_TIMESTAMP, parse_target_info
+from tests.core.auth.ntlm.test_verifier import NOW, SERVER_CHALLENGE, VECTOR
 
 
 def test_pyspnego_finds_what_the_challenge_says():
@@ -44,3 +47,26 @@ def test_a_negotiate_message_without_a_character_set_is_malformed():
 
 def test_the_names_of_an_authenticate_message_are_read():
     assert read_login(VECTOR) == ("User", "Domain", "COMPUTER")
+
+
+def test_a_challenge_is_read_as_it_was_written():
+    challenge = parse_challenge(format_challenge(SERVER_CHALLENGE, "PX", NOW))
+    assert challenge.server_challenge == SERVER_CHALLENGE
+    assert parse_target_info(challenge.target_info)[AV_TIMESTAMP] == struct.pack("<Q", NOW)
+
+
+@pytest.mark.parametrize("length", [32, 40, 47])
+def test_a_challenge_of_the_first_version_of_ntlm_has_no_target_information(length):
+    message = b"NTLMSSP\0" + struct.pack("<IQI", 2, 0, 0x8201) + SERVER_CHALLENGE + b"\xff" * 15
+    assert parse_challenge(message[:length]) == NtlmChallenge(0x8201, SERVER_CHALLENGE, b"")
+
+
+@pytest.mark.parametrize("message", [b"", b"NTLMSSP\0\x02\0\0\0" + bytes(19), b"x" * 48, VECTOR])
+def test_a_message_of_another_kind_than_challenge_is_malformed(message):
+    with pytest.raises(NtlmMalformedError):
+        parse_challenge(message)
+
+
+def test_target_information_outside_of_its_challenge_is_malformed():
+    with pytest.raises(NtlmMalformedError, match="outside"):
+        parse_challenge(format_challenge(SERVER_CHALLENGE, "PX", NOW)[:-1])

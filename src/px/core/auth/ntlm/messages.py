@@ -1,12 +1,22 @@
-"""The three messages of NTLM as the challenging side reads and writes them (MS-NLMP 2.2.1).
+"""The three messages of NTLM, read and written (MS-NLMP 2.2.1).
 
-Nothing is verified here; `px.core.auth.ntlm_verifier` does that.
+Nothing is verified here; `px.core.auth.ntlm.verifier` does that.
 """
 
 from __future__ import annotations
 
 import struct
 from typing import NamedTuple
+
+from px.core.auth.ntlm.errors import NtlmMalformedError
+from px.core.auth.ntlm.target_info import (
+    AV_COMPUTER,
+    AV_DNS_COMPUTER,
+    AV_DNS_DOMAIN,
+    AV_DOMAIN,
+    AV_TIMESTAMP,
+    format_target_info,
+)
 
 #: Numbers of the messages (MS-NLMP 2.2.1).
 NEGOTIATE_TYPE, CHALLENGE_TYPE, AUTHENTICATE_TYPE = 1, 2, 3
@@ -29,34 +39,33 @@ _VERSION = 0x02000000
 _KEY_128 = 0x20000000
 _KEY_EXCHANGE = 0x40000000
 _KEY_56 = 0x80000000
+#: The fixed fields of a CHALLENGE message, today and in the first version of NTLM: old proxies send no more.
+_CHALLENGE_BYTES, _SHORT_CHALLENGE_BYTES = 48, 32
 #: What a challenge grants when the client asked for it.
 _GRANTED = _SIGN | _SEAL | _ALWAYS_SIGN | _EXTENDED_SESSION_SECURITY | _VERSION
 _GRANTED |= _KEY_128 | _KEY_EXCHANGE | _KEY_56
 #: MS-NLMP 2.2.2.10: 10.0, build 17763, NTLMSSP_REVISION_W2K3. Clients only log it.
 _VERSION_FIELD = struct.pack("<BBH3xB", 10, 0, 17763, 15)
 
-# MS-NLMP 2.2.2.1, AV_PAIR.
-_AV_END, _AV_COMPUTER, _AV_DOMAIN, _AV_DNS_COMPUTER, _AV_DNS_DOMAIN = 0, 1, 2, 3, 4
-_AV_FLAGS, _AV_TIMESTAMP, AV_CHANNEL_BINDINGS = 6, 7, 10
-_AV_FLAG_MIC = 0x00000002
-
-
-class NtlmError(Exception):
-    """An NTLM login failed; the text says why, for the log, and contains no secret."""
-
-
-class NtlmMalformedError(NtlmError):
-    """A message breaks the layout of MS-NLMP 2.2.1."""
-
-
-class NtlmRefusedError(NtlmError):
-    """A well-formed message that does not log in: wrong secret, NTLMv1, no name, wrong MIC or binding."""
-
 
 class NtlmNegotiate(NamedTuple):
     """A NEGOTIATE message: `flags` as in MS-NLMP 2.2.2.5."""
 
     flags: int
+
+
+class NtlmChallenge(NamedTuple):
+    """The fields of a CHALLENGE message that Px reads (MS-NLMP 2.2.1.2).
+
+    Attributes:
+        flags: As in MS-NLMP 2.2.2.5.
+        server_challenge: 8 bytes.
+        target_info: AV_PAIRs (`px.core.auth.ntlm.target_info`); empty: the server sent none.
+    """
+
+    flags: int
+    server_challenge: bytes
+    target_info: bytes
 
 
 class NtlmLogin(NamedTuple):
@@ -130,11 +139,22 @@ def format_challenge(
     flags = negotiate_flags & _GRANTED | (_UNICODE if is_unicode else _OEM)
     flags |= _REQUEST_TARGET | _NTLM | _TARGET_TYPE_SERVER | _TARGET_INFO
     name = target_name.encode("utf-16-le") if is_unicode else target_name.encode()
-    info = _format_target_info(target_name, dns_name, timestamp)
+    info = _describe_server(target_name, dns_name, timestamp)
     start = 56
     head = _SIGNATURE + struct.pack("<I", CHALLENGE_TYPE) + _format_buffer(name, start)
     head += struct.pack("<I", flags) + server_challenge + bytes(8) + _format_buffer(info, start + len(name))
     return head + _VERSION_FIELD + name + info
+
+
+def parse_challenge(message: bytes) -> NtlmChallenge:
+    """Return the fields of a CHALLENGE message (MS-NLMP 2.2.1.2).
+
+    Raises:
+        NtlmMalformedError: It is not a CHALLENGE message, or the target information lies outside of it.
+    """
+    _check_header(message, CHALLENGE_TYPE, _SHORT_CHALLENGE_BYTES)
+    target_info = _read_buffer(message, 40) if len(message) >= _CHALLENGE_BYTES else b""
+    return NtlmChallenge(_read_uint32(message, 20), message[24:32], target_info)
 
 
 def parse_authenticate(message: bytes) -> NtlmAuthenticate:
@@ -152,6 +172,17 @@ def parse_authenticate(message: bytes) -> NtlmAuthenticate:
     return NtlmAuthenticate(flags, nt_response, session_key, NtlmLogin(*names))
 
 
+def _describe_server(target_name: str, dns_name: str, timestamp: int | None) -> bytes:
+    """Return the target information of a server that stands alone."""
+    name, dns = target_name.encode("utf-16-le"), dns_name.encode("utf-16-le")
+    pairs = {AV_DOMAIN: name, AV_COMPUTER: name}
+    if dns:
+        pairs |= {AV_DNS_DOMAIN: dns, AV_DNS_COMPUTER: dns}
+    if timestamp is not None:
+        pairs[AV_TIMESTAMP] = struct.pack("<Q", timestamp)
+    return format_target_info(pairs)
+
+
 def _decode_name(name: bytes, flags: int) -> str:
     """Return a name as text; without UNICODE its character set is unknown, and Latin-1 never fails."""
     if not flags & _UNICODE:
@@ -159,51 +190,6 @@ def _decode_name(name: bytes, flags: int) -> str:
     if len(name) % 2:
         raise NtlmMalformedError("a name in UTF-16 has an odd length")
     return name.decode("utf-16-le", "surrogatepass")
-
-
-def _format_target_info(target_name: str, dns_name: str, timestamp: int | None) -> bytes:
-    name, dns = target_name.encode("utf-16-le"), dns_name.encode("utf-16-le")
-    pairs = [(_AV_DOMAIN, name), (_AV_COMPUTER, name)]
-    if dns:
-        pairs += [(_AV_DNS_DOMAIN, dns), (_AV_DNS_COMPUTER, dns)]
-    if timestamp is not None:
-        pairs.append((_AV_TIMESTAMP, struct.pack("<Q", timestamp)))
-    pairs.append((_AV_END, b""))
-    return b"".join(struct.pack("<HH", kind, len(value)) + value for kind, value in pairs)
-
-
-def parse_target_info(data: bytes) -> dict[int, bytes]:
-    """Return the AV_PAIRs up to MsvAvEOL (MS-NLMP 2.2.2.1); of a repeated one, the first is used."""
-    pairs: dict[int, bytes] = {}
-    position = 0
-    while position + 4 <= len(data):
-        kind, length = struct.unpack_from("<HH", data, position)
-        if kind == _AV_END:
-            return pairs
-        position += 4
-        if position + length > len(data):
-            break
-        pairs.setdefault(kind, data[position : position + length])
-        position += length
-    raise NtlmMalformedError("the target information does not end")
-
-
-def promises_mic(info: dict[int, bytes]) -> bool:
-    """Whether the target information says that the AUTHENTICATE message has a MIC.
-
-    Raises:
-        NtlmMalformedError: The flags are not 4 bytes long.
-    """
-    value = info.get(_AV_FLAGS, bytes(4))
-    if len(value) != struct.calcsize("<I"):
-        raise NtlmMalformedError("the flags of the target information are not 4 bytes long")
-    return bool(_read_uint32(value, 0) & _AV_FLAG_MIC)
-
-
-def read_server_challenge(challenge: bytes) -> bytes:
-    """Return the 8 bytes that a CHALLENGE message challenges with."""
-    _check_header(challenge, CHALLENGE_TYPE, 32)
-    return challenge[24:32]
 
 
 def _check_header(message: bytes, message_type: int, min_bytes: int) -> None:

@@ -1,0 +1,1 @@
+"""Tests of `px.core.auth`."""
