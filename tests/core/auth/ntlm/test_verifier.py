@@ -19,13 +19,17 @@ from px.core.auth.ntlm import messages, verifier
 from px.core.auth.ntlm.errors import NtlmError, NtlmMalformedError, NtlmRefusedError
 from px.core.auth.ntlm.md4 import nt_hash
 from px.core.auth.ntlm.messages import NtlmLogin, format_challenge, parse_negotiate
-from px.core.auth.ntlm.proof import hmac_md5, response_key
+from px.core.auth.ntlm.proof import hmac_md5, response_key, upcase_name
 from px.core.auth.ntlm.verifier import verify_authenticate
 
 HASH = nt_hash("Password")
 SERVER_CHALLENGE = bytes.fromhex("0123456789abcdef")
 NOW = 133_000_000_000_000_000
 BINDINGS = b"tls-server-end-point:" + bytes(range(32))
+LETTER = st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="\\:@")
+NAME = st.text(LETTER, max_size=15)
+#: Pyspnego turns "ß" into "SS", which Windows does not.
+USER = NAME.filter(lambda name: name and upcase_name(name) == name.upper())
 
 #: MS-NLMP 4.2.4.3, the AUTHENTICATE message.
 VECTOR = bytes.fromhex(
@@ -83,6 +87,15 @@ def test_pyspnego_logs_in_with_and_without_a_mic(timestamp):
 
 def test_a_upn_without_domain_logs_in():
     assert Handshake("User").verify() == NtlmLogin("User", "", Handshake("User").verify().workstation)
+
+
+@given(USER, NAME, st.none() | st.just(BINDINGS))
+def test_pyspnego_logs_in_with_every_name(user, domain, bindings):
+    shake = Handshake(f"{domain}\\{user}", bindings=bindings)
+    login = verify_authenticate(
+        shake.negotiate, shake.challenge, shake.authenticate, lambda *_: HASH, channel_bindings=bindings
+    )
+    assert login[:2] == (user, domain)
 
 
 def test_the_wrong_password_is_refused():

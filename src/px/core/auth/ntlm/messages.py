@@ -1,6 +1,6 @@
 """The three messages of NTLM, read and written (MS-NLMP 2.2.1).
 
-Nothing is verified here; `px.core.auth.ntlm.verifier` does that.
+Nothing is proved or verified here; `px.core.auth.ntlm.client` and `px.core.auth.ntlm.verifier` do that.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from px.core.auth.ntlm.errors import NtlmMalformedError
+from px.core.auth.ntlm.errors import NtlmError, NtlmMalformedError
 from px.core.auth.ntlm.target_info import (
     AV_COMPUTER,
     AV_DNS_COMPUTER,
@@ -21,7 +21,7 @@ from px.core.auth.ntlm.target_info import (
 #: Numbers of the messages (MS-NLMP 2.2.1).
 NEGOTIATE_TYPE, CHALLENGE_TYPE, AUTHENTICATE_TYPE = 1, 2, 3
 #: 1601-01-01 to 1970-01-01 in units of 100 ns (MS-DTYP 2.3.3).
-FILETIME_OF_EPOCH = 116_444_736_000_000_000
+_FILETIME_OF_EPOCH = 116_444_736_000_000_000
 _SIGNATURE = b"NTLMSSP\0"
 
 # MS-NLMP 2.2.2.5, NEGOTIATE flags.
@@ -44,8 +44,16 @@ _CHALLENGE_BYTES, _SHORT_CHALLENGE_BYTES = 48, 32
 #: What a challenge grants when the client asked for it.
 _GRANTED = _SIGN | _SEAL | _ALWAYS_SIGN | _EXTENDED_SESSION_SECURITY | _VERSION
 _GRANTED |= _KEY_128 | _KEY_EXCHANGE | _KEY_56
-#: MS-NLMP 2.2.2.10: 10.0, build 17763, NTLMSSP_REVISION_W2K3. Clients only log it.
+#: What a client offers: 0xa2088207, as Windows' own clients do over HTTP. SIGN, SEAL and KEY_EXCHANGE are
+#: missing, since nothing of HTTP is signed or sealed.
+_OFFERED = _UNICODE | _OEM | _REQUEST_TARGET | _NTLM | _ALWAYS_SIGN | _EXTENDED_SESSION_SECURITY
+_OFFERED |= _VERSION | _KEY_128 | _KEY_56
+#: MS-NLMP 2.2.2.10: 10.0, build 17763, NTLMSSP_REVISION_W2K3. The other side only logs it.
 _VERSION_FIELD = struct.pack("<BBH3xB", 10, 0, 17763, 15)
+#: The fixed fields of an AUTHENTICATE message: six buffers, flags, version, MIC (MS-NLMP 2.2.1.3).
+_AUTHENTICATE = struct.Struct("<8sI" + 6 * "HHI" + "I8s16x")
+#: Buffers have a length of 16 bits.
+_MAX_BUFFER_BYTES = 0xFFFF
 
 
 class NtlmNegotiate(NamedTuple):
@@ -84,6 +92,10 @@ class NtlmAuthenticate(NamedTuple):
     session_key: bytes
     login: NtlmLogin
 
+    def __repr__(self) -> str:
+        """Leave the response out: with it, passwords can be guessed off line."""
+        return f"<NtlmAuthenticate {self.login!r}>"
+
     @property
     def has_own_key(self) -> bool:
         """Whether the client has chosen the session key, and has sent it encrypted (MS-NLMP 3.2.5.1.2)."""
@@ -95,6 +107,11 @@ def message_type(token: bytes) -> int:
     return int.from_bytes(token[8:12], "little")
 
 
+def to_filetime(seconds: float) -> int:
+    """Return a time in seconds since 1970 in units of 100 ns since 1601-01-01 UTC (MS-DTYP 2.3.3)."""
+    return int(seconds * 10_000_000) + _FILETIME_OF_EPOCH
+
+
 def read_login(authenticate: bytes) -> NtlmLogin:
     """Return the user whom an AUTHENTICATE message names; nothing is verified.
 
@@ -102,6 +119,11 @@ def read_login(authenticate: bytes) -> NtlmLogin:
         NtlmMalformedError: It is not an AUTHENTICATE message.
     """
     return parse_authenticate(authenticate).login
+
+
+def format_negotiate() -> bytes:
+    """Return the NEGOTIATE message of a client (MS-NLMP 2.2.1.1); it names neither domain nor workstation."""
+    return _SIGNATURE + struct.pack("<II16x", NEGOTIATE_TYPE, _OFFERED) + _VERSION_FIELD
 
 
 def parse_negotiate(message: bytes) -> NtlmNegotiate:
@@ -172,6 +194,36 @@ def parse_authenticate(message: bytes) -> NtlmAuthenticate:
     return NtlmAuthenticate(flags, nt_response, session_key, NtlmLogin(*names))
 
 
+def format_authenticate(
+    challenge_flags: int, login: NtlmLogin, lm_response: bytes, nt_response: bytes
+) -> bytes:
+    """Return an AUTHENTICATE message, its MIC still zero (MS-NLMP 2.2.1.3).
+
+    Args:
+        challenge_flags: Flags of the server's CHALLENGE message; what it has not granted is not used.
+        login: The names to send.
+        lm_response: LmChallengeResponse.
+        nt_response: NtChallengeResponse.
+
+    Raises:
+        NtlmError: A name has characters that this server cannot read.
+        NtlmMalformedError: The response is too long, since the server's target information was.
+    """
+    if len(nt_response) > _MAX_BUFFER_BYTES:
+        raise NtlmMalformedError("the target information is too long to be returned")
+    flags = challenge_flags & (_OFFERED | _TARGET_INFO)
+    if flags & _UNICODE:
+        flags &= ~_OEM
+    names = [_encode_name(name, flags) for name in (login.domain, login.user, login.workstation)]
+    buffers = (lm_response, nt_response, *names, b"")  # b"": without KEY_EXCHANGE there is no session key
+    fields, start = [], _AUTHENTICATE.size
+    for data in buffers:
+        fields += [len(data), len(data), start]
+        start += len(data)
+    version = _VERSION_FIELD if flags & _VERSION else bytes(8)
+    return _AUTHENTICATE.pack(_SIGNATURE, AUTHENTICATE_TYPE, *fields, flags, version) + b"".join(buffers)
+
+
 def _describe_server(target_name: str, dns_name: str, timestamp: int | None) -> bytes:
     """Return the target information of a server that stands alone."""
     name, dns = target_name.encode("utf-16-le"), dns_name.encode("utf-16-le")
@@ -181,6 +233,14 @@ def _describe_server(target_name: str, dns_name: str, timestamp: int | None) -> 
     if timestamp is not None:
         pairs[AV_TIMESTAMP] = struct.pack("<Q", timestamp)
     return format_target_info(pairs)
+
+
+def _encode_name(name: str, flags: int) -> bytes:
+    """Return a name in the login's character set; without UNICODE that is unknown: only ASCII will do."""
+    try:
+        return name.encode("utf-16-le" if flags & _UNICODE else "ascii")
+    except UnicodeEncodeError:
+        raise NtlmError("a name of the login has characters that the server cannot read") from None
 
 
 def _decode_name(name: bytes, flags: int) -> str:

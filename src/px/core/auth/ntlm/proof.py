@@ -8,6 +8,8 @@ import struct
 
 #: The MIC in an AUTHENTICATE message that has one (MS-NLMP 2.2.1.3).
 MIC = slice(72, 88)
+#: NTProofStr, with which an NTLMv2 response begins (MS-NLMP 2.2.2.8).
+PROOF_BYTES = 16
 
 
 def response_key(nt_hash: bytes, user: str, domain: str) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from px.core.auth.ntlm.errors import NtlmMalformedError
 
 AV_END, AV_COMPUTER, AV_DOMAIN, AV_DNS_COMPUTER, AV_DNS_DOMAIN = 0, 1, 2, 3, 4
-AV_FLAGS, AV_TIMESTAMP, AV_CHANNEL_BINDINGS = 6, 7, 10
+AV_FLAGS, AV_TIMESTAMP, AV_TARGET_NAME, AV_CHANNEL_BINDINGS = 6, 7, 9, 10
 #: A flag of AV_FLAGS: the AUTHENTICATE message has a MIC.
 AV_FLAG_MIC = 0x00000002
 _FLAGS_BYTES = 4

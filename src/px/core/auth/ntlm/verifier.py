@@ -11,20 +11,27 @@ from collections.abc import Callable, Mapping
 
 from px.core.auth.ntlm.errors import NtlmMalformedError, NtlmRefusedError
 from px.core.auth.ntlm.messages import (
-    FILETIME_OF_EPOCH,
     NtlmAuthenticate,
     NtlmLogin,
     format_challenge,
     parse_authenticate,
     parse_challenge,
     parse_negotiate,
+    to_filetime,
 )
-from px.core.auth.ntlm.proof import MIC, compute_mic, hash_channel_bindings, hmac_md5, response_key
+from px.core.auth.ntlm.proof import (
+    MIC,
+    PROOF_BYTES,
+    compute_mic,
+    hash_channel_bindings,
+    hmac_md5,
+    response_key,
+)
 from px.core.auth.ntlm.target_info import AV_CHANNEL_BINDINGS, AV_FLAG_MIC, parse_target_info, read_flags
 
 _V1_RESPONSE_BYTES = 24
-#: NTProofStr (16) and the fixed part of NTLMv2_CLIENT_CHALLENGE (28) (MS-NLMP 2.2.2.7, 2.2.2.8).
-_PROOF_BYTES, _CLIENT_CHALLENGE_BYTES = 16, 28
+#: The fixed part of NTLMv2_CLIENT_CHALLENGE (MS-NLMP 2.2.2.7).
+_CLIENT_CHALLENGE_BYTES = 28
 
 
 class NtlmHandshake:
@@ -51,8 +58,9 @@ class NtlmHandshake:
             NtlmMalformedError: It is not a NEGOTIATE message.
         """
         flags = parse_negotiate(negotiate).flags
-        timestamp = int(self._now() * 10_000_000) + FILETIME_OF_EPOCH
-        challenge = format_challenge(self._make_bytes(8), self._target_name, timestamp, negotiate_flags=flags)
+        challenge = format_challenge(
+            self._make_bytes(8), self._target_name, to_filetime(self._now()), negotiate_flags=flags
+        )
         self._negotiate, self._challenge = negotiate, challenge
         return challenge
 
@@ -116,13 +124,13 @@ def _check_response(
         raise NtlmRefusedError("an anonymous login")
     if len(message.nt_response) <= _V1_RESPONSE_BYTES:
         raise NtlmRefusedError("an NTLMv1 response")
-    if len(message.nt_response) < _PROOF_BYTES + _CLIENT_CHALLENGE_BYTES:
+    if len(message.nt_response) < PROOF_BYTES + _CLIENT_CHALLENGE_BYTES:
         raise NtlmMalformedError("the NTLMv2 response is cut short")
     nt_hash = nt_hash_of(user, domain)
     if nt_hash is None:
         raise NtlmRefusedError("an unknown user")
     response = message.nt_response
-    return response_key(nt_hash, user, domain), response[:_PROOF_BYTES], response[_PROOF_BYTES:]
+    return response_key(nt_hash, user, domain), response[:PROOF_BYTES], response[PROOF_BYTES:]
 
 
 def _export_session_key(message: NtlmAuthenticate, key_exchange_key: bytes) -> bytes:
