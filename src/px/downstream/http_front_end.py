@@ -20,7 +20,7 @@ from px.downstream.client_end import LINGER_SECONDS, reset_when_taken
 from px.downstream.client_head import read_head
 from px.downstream.client_request import answer_here, is_for_px_itself, may_keep
 from px.downstream.client_watch import HangUpTimer
-from px.downstream.page_answer import Events, PageAnswer, Visitor
+from px.downstream.page_answer import SAFE_FIELDS, Events, PageAnswer, Visitor
 from px.io.relay import BrokenStreamError
 from px.upstream.message import LOGIN_REQUIRED, Answer, Request
 from px.upstream.request_body import STALL_SECONDS
@@ -96,7 +96,7 @@ class HttpFrontEnd:
         client = self._client
         client.service.counters.pages += 1
         page = await self._make_page(head)
-        fields = list(page.fields)
+        fields = list(SAFE_FIELDS)
         if client.authenticator is not None:
             fields += client.authenticator.take_fields()
         client.trace.begin_answer(page.status)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -63,20 +63,18 @@ class Events(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
-    """A page.
+    """A page; the front end adds `SAFE_FIELDS`.
 
     Attributes:
         status: The status of the answer.
         content_type: The value of Content-Type.
         body: The whole body; empty if there are `events`.
-        fields: More fields.
         events: The parts of a body that has no end yet; None: `body` is the body.
     """
 
     status: int
     content_type: bytes
     body: bytes
-    fields: Sequence[tuple[bytes, bytes]] = ()
     events: Events | None = None
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 from px.core.http.request_head import RequestHead
 from px.core.startup_errors import ConfigError
-from px.downstream.page_answer import SAFE_FIELDS, PageAnswer, PageError, Visitor
+from px.downstream.page_answer import PageAnswer, PageError, Visitor
 
 #: How long an explanation may take: it may have to find the proxy, and connects to each hop.
 EXPLAIN_SECONDS: Final = 60.0
@@ -58,7 +58,7 @@ class Explanations:
         finally:
             self._waiting -= 1
         body = json.dumps({"goes": goes, "lines": lines}).encode("ascii")
-        return PageAnswer(200, b"application/json", body, SAFE_FIELDS)
+        return PageAnswer(200, b"application/json", body)
 
     def __repr__(self) -> str:
         return f"<Explanations waiting={self._waiting}>"

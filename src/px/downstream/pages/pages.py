@@ -13,7 +13,7 @@ from px.core.http.request_head import RequestHead
 from px.core.http.target import Authority
 from px.core.rules.host_rules import HostRules
 from px.core.rules.own_pac import format_own_pac
-from px.downstream.page_answer import SAFE_FIELDS, PageAnswer, PageError, Visitor
+from px.downstream.page_answer import PageAnswer, PageError, Visitor
 from px.downstream.pages.explanations import Explain, Explanations
 from px.downstream.pages.metrics import format_metrics
 from px.downstream.pages.status_feed import AskStatus, StatusFeed, format_status
@@ -117,24 +117,24 @@ class Pages:
                 "Metrics need the package prometheus-client, which is not installed.",
                 "Install it with: pip install 'px-proxy[metrics]'",
             ) from None
-        return PageAnswer(200, content_type, body, SAFE_FIELDS)
+        return PageAnswer(200, content_type, body)
 
     async def _answer_health(self, *_: object) -> PageAnswer:
         upstreams = (await self._feed.get())["upstreams"]
         if upstreams and all(each["state"] == "down" for each in upstreams):
             names = ", ".join(dict.fromkeys(each["upstream"] for each in upstreams))
-            return PageAnswer(503, _TEXT, _encode(f"No upstream can be reached: {names}."), SAFE_FIELDS)
-        return PageAnswer(200, _TEXT, _encode("ok"), SAFE_FIELDS)
+            return PageAnswer(503, _TEXT, _encode(f"No upstream can be reached: {names}."))
+        return PageAnswer(200, _TEXT, _encode("ok"))
 
     async def _answer_pac(self, head: RequestHead, _: Visitor) -> PageAnswer:
         script = format_own_pac(self._sources.noproxy, str(head.authority))
-        return PageAnswer(200, b"application/x-ns-proxy-autoconfig", script.encode("ascii"), SAFE_FIELDS)
+        return PageAnswer(200, b"application/x-ns-proxy-autoconfig", script.encode("ascii"))
 
     async def _answer_status(self, *_: object) -> PageAnswer:
-        return PageAnswer(200, _JSON, format_status(await self._feed.get()), SAFE_FIELDS)
+        return PageAnswer(200, _JSON, format_status(await self._feed.get()))
 
     async def _answer_events(self, *_: object) -> PageAnswer:
-        return PageAnswer(200, b"text/event-stream", b"", SAFE_FIELDS, events=self._feed.open_stream())
+        return PageAnswer(200, b"text/event-stream", b"", events=self._feed.open_stream())
 
     def close(self) -> None:
         """End the streams of events."""
@@ -153,7 +153,7 @@ def _encode(text: str) -> bytes:
 
 
 async def _answer_file(name: str, content_type: bytes, *_: object) -> PageAnswer:
-    return PageAnswer(200, content_type, _read_file(name), SAFE_FIELDS)
+    return PageAnswer(200, content_type, _read_file(name))
 
 
 @cache
