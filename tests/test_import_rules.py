@@ -78,7 +78,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "logs": {"", "core", "core.trace", "system.state"},
     "downstream": {"downstream.activity", "io", "upstream", "upstream.connections"}
     | CORE - {"core.rules", "core.socks"},
-    "downstream.activity": {"io"},
+    "downstream.activity": {"core", "io"},
     "downstream.pages": {"core", "core.http", "core.rules", "downstream"},
     "downstream.tunnels": {"core", "core.http", "core.socks", "downstream", "io", "upstream"},
     "upstream": {"io", "upstream.connections"} | CORE - {"core.client_login"},

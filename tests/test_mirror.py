@@ -71,6 +71,7 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
         "one state machine: what matters is which token an attempt sends next",
     ),
     "core/login/unrecorded_login": ("core/login/test_lockout.py", "a protocol that the lock-out uses"),
+    "core/report_limits": ("processes/test_status.py", "numbers; the test lists more than a status may have"),
     "core/rules/host_rule_parser": (
         "core/rules/test_host_rules.py",
         "a rule is tested by the hosts that it matches",

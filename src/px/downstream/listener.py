@@ -13,7 +13,7 @@ from itertools import count
 from operator import attrgetter
 from typing import Any
 
-from px.downstream.activity.active_request import MAX_LISTED
+from px.core.report_limits import MAX_ACTIVE
 from px.downstream.activity.counters import Counters
 from px.downstream.activity.traffic import Totals, TrafficHistory
 from px.downstream.client import Client
@@ -127,7 +127,7 @@ class Listener:
         """Return the requests and tunnels under way as JSON: the newest ones, and how many there are."""
         unix_offset = time.time() - self._io_loop.now()
         active = [session for session in self._sessions if session.is_active]
-        newest = nlargest(MAX_LISTED, active, key=attrgetter("begun"))
+        newest = nlargest(MAX_ACTIVE, active, key=attrgetter("begun"))
         return {
             "active": [asdict(session.describe(unix_offset)) for session in newest],
             "active_total": len(active),

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from px.core.problems import ProblemReport, merge_problems
+from px.core.report_limits import MAX_ACTIVE
 from px.core.startup_errors import NotRunningError
 from px.processes.traffic_sum import Traffic, sum_traffic
 from px.system.process.line_width import break_line
@@ -20,8 +21,6 @@ Report = Mapping[str, Any]
 #: The states of `px.routing.health.UpstreamHealth.state_of` and their texts. Where workers disagree,
 #: the later state in this order counts.
 _STATE_TEXTS: Final = {"ready": "not used yet", "in use": "in use", "down": "cannot be reached"}
-#: The most requests and tunnels in a status.
-MAX_ACTIVE: Final = 200
 _NO_TRAFFIC: Final[Traffic] = {}
 _OF_WORKERS: Final = ("number", "pid", "is_draining", "open_connections", "open_tunnels")
 _MARGIN: Final = 12

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from px.core.report_limits import MAX_SLOTS
+
 #: JSON: from `px.downstream.activity.traffic.TrafficHistory.report`; empty if a worker has not reported.
 Traffic = Mapping[str, Any]
 
 SERIES: Final = ("up", "down", "requests")
-#: The slots of an hour.
-MAX_SLOTS: Final = 360
 
 
 def sum_traffic(traffics: Iterable[Traffic]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def lists(px: RunningPx, count: int) -> bool:
 async def test_the_newest_are_listed_first_and_long_texts_are_shortened(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listener, "MAX_LISTED", 2)
+    monkeypatch.setattr(listener, "MAX_ACTIVE", 2)
 
     async def hold(wire: Wire) -> None:
         await wire.read_head()

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from px.downstream.activity.traffic import MAX_SLOTS, Totals, TrafficHistory
+from px.core.report_limits import MAX_SLOTS
+from px.downstream.activity.traffic import Totals, TrafficHistory
 from px.io.io_loop import IoLoop
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-#: The most entries that a worker lists.
-MAX_LISTED: Final = 200
 #: The longest texts that the list shows in full: clients choose some of them, and the list must stay small.
 MAX_TARGET_CHARS: Final = 200
 MAX_TEXT_CHARS: Final = 100

@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from px.core.report_limits import MAX_SLOTS
 from px.io.io_loop import NEVER, IoLoop
 
 SLOT_SECONDS: Final = 10
-#: The slots of an hour.
-MAX_SLOTS: Final = 360
 
 
 class Totals(NamedTuple):
