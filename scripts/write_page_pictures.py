@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from px.processes.status_texts import STATE_TEXTS
 from tests.devtools import Chromium
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -108,6 +109,7 @@ def _upstream(upstream: str, state: str, latency_ms: float, ticket: str) -> dict
     return {
         "upstream": upstream,
         "state": state,
+        "state_text": STATE_TEXTS[state],
         "identity": "alice@CORP.EXAMPLE",
         "has_logged_in": bool(ticket),
         "method": "Negotiate (Kerberos)" if ticket else "",

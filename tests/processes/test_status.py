@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from px.processes.status import _format_duration as format_duration
 from px.processes.status import format_status, merge_reports
 
 UPSTREAM = {
@@ -41,12 +40,17 @@ def test_the_status_shows_a_worker_that_does_not_report():
 
 
 @pytest.mark.parametrize(
-    ("states", "merged"),
-    [(("ready", "in use"), "in use"), (("down", "in use"), "down"), (("ready",), "ready")],
+    ("states", "merged", "text"),
+    [
+        (("ready", "in use"), "in use", "in use"),
+        (("down", "in use"), "down", "unreachable"),
+        (("ready",), "ready", "not used yet"),
+    ],
 )
-def test_the_state_of_an_upstream_is_that_of_the_best_informed_worker(states, merged):
+def test_the_state_of_an_upstream_is_that_of_the_best_informed_worker(states, merged, text):
     reports = [report(number, state) for number, state in enumerate(states)]
-    assert [each["state"] for each in merge_reports(reports, {})["upstreams"]] == [merged]
+    (upstream,) = merge_reports(reports, {})["upstreams"]
+    assert (upstream["state"], upstream["state_text"]) == (merged, text)
 
 
 def test_the_status_shows_a_login_or_a_block_of_one_worker():
@@ -117,14 +121,6 @@ def test_a_status_is_text_for_people():
         "  logins      0 accepted, 2 refused",
         "  bytes       0 from clients, 0 to clients",
     ]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0, "0 s"), (59.6, "1 min 0 s"), (3600, "1 h 0 min"), (90061, "1 d 1 h"), (-3, "0 s")],
-)
-def test_a_duration_is_written_in_its_two_largest_units(seconds, said):
-    assert format_duration(seconds) == said
 
 
 def test_the_source_of_the_upstreams_comes_from_a_worker_that_does_not_drain():

@@ -12,15 +12,13 @@ from typing import Any, Final
 from px.core.problems import ProblemReport, merge_problems
 from px.core.report_limits import MAX_ACTIVE
 from px.core.startup_errors import NotRunningError
+from px.processes.status_texts import STATE_TEXTS, format_duration
 from px.processes.traffic_sum import Traffic, sum_traffic
 from px.system.process.line_width import break_line
 
 #: JSON objects, as `px.app.px.Px.report` makes them for one worker.
 Report = Mapping[str, Any]
 
-#: The states of `px.routing.health.UpstreamHealth.state_of` and their texts. Where workers disagree,
-#: the later state in this order counts.
-_STATE_TEXTS: Final = {"ready": "not used yet", "in use": "in use", "down": "cannot be reached"}
 _NO_TRAFFIC: Final[Traffic] = {}
 _OF_WORKERS: Final = ("number", "pid", "is_draining", "open_connections", "open_tunnels")
 _MARGIN: Final = 12
@@ -28,7 +26,6 @@ _MARGIN: Final = 12
 _TEXT_COLUMN: Final = 2 + _MARGIN
 #: Text shows this many problems.
 _SHOWN_PROBLEMS: Final = 5
-_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def format_status_error(message: str, exit_code: int) -> str:
@@ -86,7 +83,7 @@ def _merge_upstreams(reports: Iterable[Report]) -> list[dict[str, Any]]:
     merged: dict[tuple[str, str], dict[str, Any]] = {}
     for seen in (upstream for report in reports for upstream in report.get("upstreams", ())):
         known = merged.setdefault((seen["upstream"], seen["identity"]), dict(seen))
-        known["state"] = max(known["state"], seen["state"], key=list(_STATE_TEXTS).index)
+        known["state"] = max(known["state"], seen["state"], key=list(STATE_TEXTS).index)
         known["has_logged_in"] = known["has_logged_in"] or seen["has_logged_in"]
         known["method"] = known.get("method") or seen.get("method", "")
         known["blocked"] = known["blocked"] or seen["blocked"]
@@ -95,6 +92,7 @@ def _merge_upstreams(reports: Iterable[Report]) -> list[dict[str, Any]]:
         )  # "no ..." is the greatest text: a missing ticket is shown
         known["latency_ms"] = max(known["latency_ms"] or 0, seen["latency_ms"] or 0) or None
         known["offers"] = known["offers"] or seen["offers"]
+        known["state_text"] = STATE_TEXTS[known["state"]]
     return list(merged.values())
 
 
@@ -109,7 +107,7 @@ def render_status(status: Report, columns: int | None, *, as_json: bool) -> str:
 def format_status(status: Report) -> str:
     """Return the text of a status."""
     counts: Counter[str] = Counter(status["counters"])
-    uptime = _format_duration(status["uptime_seconds"])
+    uptime = format_duration(status["uptime_seconds"])
     lines = [
         f"Px {status['version']} runs, pid {status['pid']}, for {uptime}.",
         _line("listens on", ", ".join(status["listen"])),
@@ -154,7 +152,7 @@ def _describe_worker(worker: Report) -> str:
 
 
 def _upstream_lines(upstream: Report) -> Iterable[str]:
-    text = f"{upstream['upstream']} {_STATE_TEXTS[upstream['state']]}"
+    text = f"{upstream['upstream']} {STATE_TEXTS[upstream['state']]}"
     if upstream["has_logged_in"]:
         by = f" by {upstream['method']}" if upstream.get("method") else ""
         text += f", logged in as {upstream['identity']}{by}"
@@ -174,18 +172,7 @@ def _problem_lines(status: Report) -> Iterable[str]:
     more = f"; the last {_SHOWN_PROBLEMS}, all in --json" if len(problems) > _SHOWN_PROBLEMS else ""
     yield _line("problems", f"{_count(len(problems), 'kinds')} since the start{more}")
     for problem in problems[:_SHOWN_PROBLEMS]:
-        ago = f"{_format_duration(now - problem['last'])} ago"
+        ago = f"{format_duration(now - problem['last'])} ago"
         times = ago if problem["count"] == 1 else f"{problem['count']} times, last {ago}"
         hop = "" if not problem["hop"] or problem["hop"] in problem["cause"] else f" ({problem['hop']})"
         yield _line("", f"{times}: {problem['cause']}{hop} {problem['hint']}".rstrip())
-
-
-def _format_duration(seconds: float) -> str:
-    """Return a duration in its two largest units."""
-    rest = max(0, round(seconds))
-    parts: list[str] = []
-    for size, unit in _UNITS:
-        amount, rest = divmod(rest, size)
-        if amount or parts or size == 1:
-            parts.append(f"{amount} {unit}")
-    return " ".join(parts[:2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from px.cli.top.cells import Span, clean, cut, cut_line, format_age, format_bytes, measure, pad
+from px.cli.top.cells import Span, clean, cut, cut_line, format_bytes, measure, pad
 
 
 def test_a_text_that_a_stranger_chose_cannot_command_the_terminal():
@@ -43,8 +43,3 @@ def test_a_text_that_is_too_long_ends_with_dots():
 )
 def test_bytes_have_at_most_two_digits_and_a_unit_or_three(amount, text):
     assert format_bytes(amount) == text
-
-
-def test_an_age_has_one_unit():
-    ages = (-1, 0, 59.9, 60, 7199, 7200, 90000)
-    assert [format_age(age) for age in ages] == ["0 s", "0 s", "59 s", "1 min", "1 h", "2 h", "1 d"]

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 _UNKNOWN: Final = "?"
 _WIDE: Final = frozenset("WF")
 _BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
-_AGES: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 #: From here on, the next unit is shorter.
 _NEXT_UNIT: Final = 999.5
 _TWO_DIGITS: Final = 9.95
@@ -78,12 +77,6 @@ def format_bytes(amount: float) -> str:
 def _join(amount: float, unit: str) -> str:
     is_round = unit == _BYTE_UNITS[0] or amount >= _TWO_DIGITS
     return f"{amount:.0f} {unit}" if is_round else f"{amount:.1f} {unit}"
-
-
-def format_age(seconds: float) -> str:
-    """Return a duration in its largest unit, as ``3 min``."""
-    size, unit = next(((size, unit) for size, unit in _AGES if seconds >= size), (1, "s"))
-    return f"{max(0, int(seconds)) // size} {unit}"
 
 
 def cut_line(line: Line, cells: int) -> Line:

@@ -10,19 +10,15 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final
 
-from px.cli.top.cells import Line, Span, clean, format_age, format_bytes, pad
+from px.cli.top.cells import Line, Span, clean, format_bytes, pad
 from px.cli.top.table import Column, format_table
 from px.cli.top.traffic import draw_plot, find_rate
+from px.processes.status_texts import STATE_TEXTS, format_age
 
 #: JSON: the answer to ``px --status --json``. A Px of an older version lacks some of its names.
 Status = Mapping[str, Any]
 
-#: State of an upstream -> its text and style.
-_STATES: Final = {
-    "in use": ("in use", "good"),
-    "ready": ("not used yet", ""),
-    "down": ("unreachable", "bad"),
-}
+_STATE_STYLES: Final = {"in use": "good", "down": "bad"}
 _KINDS: Final = ("down", "up", "requests")
 _INDENT: Final = "  "
 #: Words are not broken into lines that are shorter.
@@ -131,7 +127,7 @@ def format_upstreams(moment: Moment, columns: int) -> list[Line]:
 
 
 def _upstream_row(upstream: Status) -> list[Span]:
-    state, style = _STATES.get(upstream["state"], (str(upstream["state"]), ""))
+    state = str(upstream["state"])
     login = "no login yet"
     if upstream["has_logged_in"]:
         by = f" by {upstream['method']}" if upstream.get("method") else ""
@@ -139,7 +135,7 @@ def _upstream_row(upstream: Status) -> list[Span]:
     latency = upstream.get("latency_ms")
     return [
         Span(upstream["upstream"]),
-        Span(state, style),
+        Span(STATE_TEXTS.get(state, state), _STATE_STYLES.get(state, "")),
         Span("" if latency is None else f"{latency:.0f} ms" if latency >= 1 else "< 1 ms"),
         Span(login),
         Span(", ".join(upstream.get("offers", ()))),

@@ -4,7 +4,7 @@
 const RECENT_SECONDS = 300; // so long a problem counts in the summary
 const SILENT_SECONDS = 12; // Px sends a status every 2 s
 const LIMITS = { active: 25, problems: 10 }; // rows that a table shows at first
-const STATES = { "in use": ["good", "in use"], ready: ["soft", "not used yet"], down: ["bad", "cannot be reached"] };
+const STATE_CLASSES = { "in use": "good", ready: "soft", down: "bad" };
 const MARKS = { good: "✓", warn: "!", bad: "✕", wait: "…" };
 // What a status lacks until the workers have reported.
 const BLANK = { problems: [], active: [], traffic: { seconds: 10, end: 0, up: [], down: [], requests: [] } };
@@ -264,9 +264,9 @@ function renderUpstreams({ upstreams, discovered_proxy: discovered, noproxy }) {
     ...(upstreams.length > 1 ? [["Chosen", rule]] : []),
     ...(noproxy ? [["Directly", noproxy]] : []),
   ]);
-  fillTable("upstreams", upstreams.map(({ upstream, state, latency_ms: latency, offers, why, ...login }, place) => {
+  fillTable("upstreams", upstreams.map(({ upstream, state, state_text: stateText, latency_ms: latency, offers, why, ...login }, place) => {
     const known = [offers?.length && `offers ${list(offers)}`, latency != null && `connects in ${round(latency)} ms`];
-    return [place, [upstream, ["line soft", known.filter(Boolean).join("; ")]], [STATES[state] ?? state, ["soft", why ? `: ${why}` : ""]], describeLogin(login)];
+    return [place, [upstream, ["line soft", known.filter(Boolean).join("; ")]], [[STATE_CLASSES[state], stateText], ["soft", why ? `: ${why}` : ""]], describeLogin(login)];
   }));
 }
 
