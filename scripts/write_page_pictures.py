@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from px.processes.active_groups import group_active
 from px.processes.status_texts import STATE_TEXTS
 from tests.devtools import Chromium
 
@@ -92,6 +93,7 @@ def make_status(now: float) -> dict[str, Any]:
         },
         "problems": [_problem(now)],
         "active": active,
+        "active_groups": [group.to_report() for group in group_active(active).values()],
         "active_total": len(active),
         "traffic": _make_traffic(now),
     }

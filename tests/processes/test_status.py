@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from px.processes.status import format_status, merge_reports
+from tests.cli.top.recorded_status import make_active
 
 UPSTREAM = {
     "upstream": "http://a:1",
@@ -84,11 +85,14 @@ def test_the_status_shows_the_latency_and_the_offers_of_the_worker_that_knows_th
 
 
 def test_the_status_lists_the_newest_requests_of_all_workers_and_counts_them_all():
-    first = {**report(1), "active": [{"since": 300 - n} for n in range(150)], "active_total": 250}
-    second = {**report(2), "active": [{"since": 1000 - n} for n in range(150)], "active_total": 150}
+    old, new = ([make_active("a:1", since=since - n) for n in range(150)] for since in (300, 1000))
+    first = {**report(1), "active": old, "active_total": 250}
+    second = {**report(2), "active": new, "active_total": 150}
     merged = merge_reports([first, second], {})
     assert merged["active_total"] == 400
     assert [each["since"] for each in merged["active"]] == [*range(1000, 850, -1), *range(300, 250, -1)]
+    (group,) = merged["active_groups"]
+    assert (group["target"], group["count"], group["since"]) == ("a:1", 200, 251)
 
 
 def test_a_status_is_text_for_people():

@@ -12,6 +12,7 @@ from typing import Any, Final
 from px.core.problems import ProblemReport, merge_problems
 from px.core.report_limits import MAX_ACTIVE
 from px.core.startup_errors import NotRunningError
+from px.processes.active_groups import group_active
 from px.processes.status_texts import STATE_TEXTS, format_duration
 from px.processes.traffic_sum import Traffic, sum_traffic
 from px.system.process.line_width import break_line
@@ -57,6 +58,7 @@ def merge_reports(
         past_problems: The problems of the workers that have ended, and of the supervisor.
     """
     workers = [{name: report.get(name, 0) for name in _OF_WORKERS} for report in reports]
+    active = _merge_active(reports)
     lasting = [report for report in reports if not report["is_draining"]]
     return {
         "workers": workers,
@@ -65,7 +67,8 @@ def merge_reports(
         "open_connections": sum(worker["open_connections"] for worker in workers),
         "open_tunnels": sum(worker["open_tunnels"] for worker in workers),
         "counters": sum_counters([past_counters, *(report.get("counters", {}) for report in reports)]),
-        "active": _merge_active(reports),
+        "active": active,
+        "active_groups": [group.to_report() for group in group_active(active).values()],
         "active_total": sum(report.get("active_total", 0) for report in reports),
         "traffic": sum_traffic([past_traffic, *(report.get("traffic", {}) for report in reports)]),
         "problems": merge_problems([past_problems, *(report.get("problems", ()) for report in reports)]),

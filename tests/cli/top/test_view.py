@@ -76,6 +76,17 @@ def test_a_wide_terminal_also_shows_offers_and_routes():
     assert "10 min  firefox   proxy.corp.example:8080\n" in text
 
 
+def test_users_who_log_in_at_px_are_told_apart():
+    active = [
+        make_active("a.example:443", user="alice"),
+        make_active("a.example:443", user="bob", program="", client="10.1.2.3"),
+    ]
+    head, *rows = show(make_status(active=active, active_total=2), columns=130)[-3:]
+    assert "PROGRAM" in head
+    assert ["curl alice" in row for row in rows] == [True, False]
+    assert ["bob 10.1.2.3" in row for row in rows] == [False, True]
+
+
 @pytest.mark.parametrize("columns", [1, 20, 40, 79, 200])
 @pytest.mark.parametrize("rows", [1, 5, 12, 24])
 def test_no_line_is_too_long_for_a_terminal_and_there_are_not_too_many(columns, rows):

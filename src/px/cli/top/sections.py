@@ -5,14 +5,14 @@ from __future__ import annotations
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any, Final
 
 from px.cli.top.cells import Line, Span, clean, format_bytes, pad
 from px.cli.top.table import Column, format_table
 from px.cli.top.traffic import draw_plot, find_rate
+from px.processes.active_groups import ActiveGroup, group_active
 from px.processes.status_texts import STATE_TEXTS, format_age
 
 #: JSON: the answer to ``px --status --json``. A Px of an older version lacks some of its names.
@@ -167,26 +167,6 @@ def _wrap(text: str, columns: int, indent: str = "") -> list[str]:
     return textwrap.wrap(clean(text), width, initial_indent=indent, subsequent_indent=_INDENT)
 
 
-@dataclass(slots=True)
-class _Group:
-    """Requests or tunnels of one program to one target, over one route."""
-
-    count: int = 0
-    up: int = 0
-    down: int = 0
-    since: float = 0.0
-
-    def add(self, each: Status) -> None:
-        self.since = min(self.since, each["since"]) if self.count else each["since"]
-        self.count += 1
-        self.up += each["up"]
-        self.down += each["down"]
-
-
-#: Method if it is a request, target, program, route.
-_Key = tuple[str, str, str, str]
-
-
 def format_active(moment: Moment, columns: int) -> list[Line]:
     """Return the requests and tunnels under way, grouped, those with the most traffic now first."""
     status = moment.status
@@ -197,7 +177,7 @@ def format_active(moment: Moment, columns: int) -> list[Line]:
         return [(Span("OPEN", "bold"), Span(f"  {opened}"))]
     if not status["active"]:
         return [(Span(_describe_total(status), "bold"),)]
-    groups, before = _group(status["active"]), _group(moment.before.get("active", ()))
+    groups, before = group_active(status["active"]), group_active(moment.before.get("active", ()))
     rates = {key: _find_rate(group, before.get(key), moment) for key, group in groups.items()}
     keys = sorted(groups, key=lambda key: (rates[key], groups[key].down + groups[key].up), reverse=True)
     table = [
@@ -210,28 +190,11 @@ def format_active(moment: Moment, columns: int) -> list[Line]:
         Column("PROGRAM", cells=8, rank=1),
         Column("ROUTE", rank=6),
     ]
-    rows = [_active_row(key, groups[key], rates[key], moment.now) for key in keys]
+    rows = [_active_row(groups[key], rates[key], moment.now) for key in keys]
     return format_table(table, rows, columns)
 
 
-def _group(active: Iterable[Status]) -> dict[_Key, _Group]:
-    groups: dict[_Key, _Group] = {}
-    for each in active:
-        method = "" if each["kind"] == "tunnel" else f"{each['method']} "
-        key = (method, each["target"], each["program"] or _name_client(each["client"]), each["route"])
-        groups.setdefault(key, _Group()).add(each)
-    return groups
-
-
-def _name_client(client: str) -> str:
-    """Return the address of another computer; nothing for this one."""
-    try:
-        return "" if ip_address(client).is_loopback else client
-    except ValueError:
-        return client
-
-
-def _find_rate(group: _Group, before: _Group | None, moment: Moment) -> float:
+def _find_rate(group: ActiveGroup, before: ActiveGroup | None, moment: Moment) -> float:
     """Return the bytes in a second; a request that has ended meanwhile makes a group smaller."""
     if moment.seconds <= 0:
         return 0.0
@@ -248,17 +211,17 @@ def _describe_total(status: Status) -> str:
     return f"{_count(len(active) - tunnels, 'request')}, {_count(tunnels, 'tunnel')}".upper()
 
 
-def _active_row(key: _Key, group: _Group, rate: float, now: float) -> list[Span]:
-    method, target, program, route = key
+def _active_row(group: ActiveGroup, rate: float, now: float) -> list[Span]:
+    key = group.key
     return [
-        Span(f"{method}{target}"),
+        Span(f"{key.method} {key.target}".lstrip()),
         Span(f"x{group.count}" if group.count > 1 else ""),
         Span(f"{format_bytes(rate)}/s" if rate else "", "good"),
         Span(format_bytes(group.down)),
         Span(format_bytes(group.up)),
         Span(format_age(now - group.since)),
-        Span(program),
-        Span(route),
+        Span(" ".join(filter(None, (key.program, key.user, key.client)))),
+        Span(key.route),
     ]
 
 

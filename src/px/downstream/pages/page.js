@@ -7,7 +7,7 @@ const LIMITS = { active: 25, problems: 10 }; // rows that a table shows at first
 const STATE_CLASSES = { "in use": "good", ready: "soft", down: "bad" };
 const MARKS = { good: "✓", warn: "!", bad: "✕", wait: "…" };
 // What a status lacks until the workers have reported.
-const BLANK = { problems: [], active: [], traffic: { seconds: 10, end: 0, up: [], down: [], requests: [] } };
+const BLANK = { problems: [], active: [], active_groups: [], traffic: { seconds: 10, end: 0, up: [], down: [], requests: [] } };
 const HOPS = { direct: "On the direct way", "": "In Px itself", client: "At a client of Px" };
 const UNKNOWN = ["soft", "not known"];
 
@@ -226,27 +226,19 @@ function drawPlot({ seconds, ran, ups, downs, asked, timeOf }, summary, width, h
 
 // The tables
 
-function renderActive({ active, active_total: total, open_connections: idle, listen }) {
-  const groups = new Map();
-  for (const { kind, method, target, route, client, program, user, since, up, down } of active) {
-    const isLocal = /^(127\.|::ffff:127\.|::1$|$)/.test(client);
-    const who = [user, isLocal ? "" : `from ${client}`].filter(Boolean).join(" ");
-    const key = JSON.stringify([kind, method, target, route, program, who]);
-    const group = groups.get(key) ?? { kind, method, target, route, program, who, key, number: 0, up: 0, down: 0, since };
-    groups.set(key, group);
-    group.number++;
-    group.up += up;
-    group.down += down;
-    group.since = Math.min(group.since, since);
-  }
-  const rows = [...groups.values()].sort((one, other) => one.since - other.since).map((each) => [
-    each.key,
-    [each.target, ["line soft", `${count(each.number, each.kind === "tunnel" ? "tunnel" : `${each.method} request`)}${describeRoute(each.route)}`]],
-    each.program || !each.who ? [each.program || UNKNOWN, ...(each.who ? [["line soft", each.who]] : [])] : [each.who],
-    [["", duration(now() - each.since), `since ${clock(each.since)}`]],
-    [bytes(each.down)],
-    [bytes(each.up)],
-  ]);
+function renderActive({ active, active_groups: groups, active_total: total, open_connections: idle, listen }) {
+  const rows = [...groups].sort((one, other) => one.since - other.since).map(({ since, count: size, up, down, ...common }) => {
+    const { kind, method, target, route, client, program, user } = common;
+    const who = [user, client && `from ${client}`].filter(Boolean).join(" ");
+    return [
+      JSON.stringify(common),
+      [target, ["line soft", `${count(size, kind === "tunnel" ? "tunnel" : `${method} request`)}${describeRoute(route)}`]],
+      program || !who ? [program || UNKNOWN, ...(who ? [["line soft", who]] : [])] : [who],
+      [["", duration(now() - since), `since ${clock(since)}`]],
+      [bytes(down)],
+      [bytes(up)],
+    ];
+  });
   fillTable("active", rows, total > active.length ? `${number(total - active.length)} more are open.` : "");
   fill($("active-empty"), "No request or tunnel is open. ", ...(idle ? [`${count(idle, "client connection")} ${idle > 1 ? "are" : "is"} idle.`]
     : [`Programs use Px if their proxy is http://${listen[0]}: `, ["code", "px --env"], " prints the settings."]));
