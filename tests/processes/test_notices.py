@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,23 @@ async def test_a_terminal_shows_once_what_several_workers_report(monkeypatch: py
         notices.receive(format_problem_notice(PROBLEM))
     assert shown == ["warning: It failed. Mend it."]
     assert notices.log_path == ""
+
+
+async def test_a_terminal_shows_once_what_this_process_and_a_worker_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    shown: list[str] = []
+    with Notices(shown.append, print) as notices:
+        for is_worker_first, text in ((True, "A failed."), (False, "B failed.")):
+            for is_worker in (is_worker_first, not is_worker_first):
+                if is_worker:
+                    problem = Problems().note(text, time.time()).to_report()
+                    notices.receive(format_problem_notice(problem))
+                else:
+                    logging.getLogger("px.test").warning(text)
+                await asyncio.sleep(0)
+    assert shown == ["warning: A failed.", "warning: B failed."]
 
 
 async def test_without_a_terminal_the_log_has_it(tmp_path: Path) -> None:

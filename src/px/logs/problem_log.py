@@ -83,6 +83,14 @@ class ProblemLog(logging.Handler):
             target=error.target,
         )
 
+    def is_news(self, problem: Problem) -> bool:
+        """Return whether a problem of another process is news here; it then counts as told."""
+        self.acquire()
+        try:
+            return self._news.take(problem)
+        finally:
+            self.release()
+
     def report(self) -> Sequence[ProblemReport]:
         """Return the problems of this process as JSON; threads may log meanwhile."""
         self.acquire()

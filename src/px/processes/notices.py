@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
-from px.core.problems import News, Problem, ProblemReport
+from px.core.problems import Problem, ProblemReport
 from px.logs.problem_log import ProblemLog
 from px.logs.warning_log import WarningLog
 
@@ -58,11 +58,10 @@ class Notices:
         self._has_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._announce = announce
         self._warning_log = None if self._has_terminal else warning_log
-        self._news = News()
         self._proxy: str | None = None
         self._may_announce = False
         loop = asyncio.get_running_loop()
-        self._problems = ProblemLog(lambda problem: loop.call_soon_threadsafe(self._tell, problem))
+        self._problems = ProblemLog(lambda report: loop.call_soon_threadsafe(self._tell, Problem(**report)))
 
     def __enter__(self) -> Self:
         self._problems.__enter__()
@@ -90,7 +89,9 @@ class Notices:
     def receive(self, message: Mapping[str, Any]) -> None:
         """Receive a message of a worker; its kind is one of `KINDS`."""
         if message["is"] == "problem":
-            self._tell(message["problem"])
+            problem = Problem(**message["problem"])
+            if self._problems.is_news(problem):
+                self._tell(problem)
         elif message["text"] != self._proxy:
             self._proxy, is_first = message["text"], self._proxy is None
             if self._may_announce:
@@ -105,10 +106,7 @@ class Notices:
     def _announce_proxy(self, what: str) -> None:
         self._announce(f"{what} {self._proxy}.")
 
-    def _tell(self, report: ProblemReport) -> None:
-        problem = Problem(**report)
-        if not self._news.take(problem):
-            return
+    def _tell(self, problem: Problem) -> None:
         try:
             if self._has_terminal and not self._is_verbose:
                 self._show(f"{_WARNING}{problem}")
