@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,8 +9,6 @@ from px.app import client_programs
 from px.app.client_programs import PAUSE_SECONDS, ClientPrograms
 
 PX = ("px", 3128)
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Px does not ask Windows for programs")
 
 
 def client(host: str, *, is_from_here: bool = True) -> Any:

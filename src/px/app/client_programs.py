@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -33,14 +32,12 @@ class ClientPrograms:
         self._now = now
         self._lane = ThreadLane("px-programs", 1, TIMEOUT_SECONDS)
         self._paused_until = float("-inf")
-        #: Windows is not asked: under Wine a look-up delayed the status by seconds.
-        self._is_hidden = sys.platform == "win32"
         self._has_warned = False
 
     async def find(self, clients: Iterable[Client]) -> None:
         """Find the programs of clients whose program is not known yet."""
         began = self._now()
-        if self._is_hidden or began < self._paused_until:
+        if began < self._paused_until:
             return
         new: dict[Connection, Client] = {}
         for each in clients:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Collection
+from typing import Final
 
 from px.core.host import Address, to_address
 
@@ -11,14 +13,18 @@ from px.core.host import Address, to_address
 #: different ends share one port.
 Connection = tuple[tuple[str, int], tuple[str, int]]
 _End = tuple[Address | None, int]
+#: Windows is not asked: under Wine a look-up took so long that the status came too late.
+_IS_ASKED: Final = sys.platform != "win32"
 
 
 def find_programs(connections: Collection[Connection]) -> dict[Connection, str]:
     """Return the name of the program of each connection; those are missing that the system hides.
 
-    Linux tells this of a user's own programs, and Windows of all. macOS tells it only to root. This reads
+    Linux tells this of a user's own programs, macOS only to root, and Px does not ask Windows. This reads
     the tables of the whole system, which takes some milliseconds, and longer with many open files.
     """
+    if not _IS_ASKED:
+        return {}
     import psutil  # noqa: PLC0415 - only once somebody asks
 
     wanted = {(_plain(*local), _plain(*remote)): (local, remote) for local, remote in connections}
