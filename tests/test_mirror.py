@@ -35,8 +35,8 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
         "config/imports/test_environment.py",
         "every format uses them; the proxies of the environment have logins and lists by URL",
     ),
-    "config/actions config/command_line config/files config/login_options config/option config/options "
-    "config/process_options config/request_options config/sources config/values": (
+    "config/actions config/command_line config/files config/invocation config/login_options config/option "
+    "config/options config/process_options config/request_options config/sources config/values": (
         "config/test_settings.py",
         "`load_settings` is their only entry point, so the tests go from text to value",
     ),

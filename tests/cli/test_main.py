@@ -89,7 +89,7 @@ def test_a_crash_before_the_log_is_open_is_reported_in_one_line(cwd, monkeypatch
         raise RuntimeError("lost")
 
     monkeypatch.chdir(cwd)
-    monkeypatch.setattr("px.config.settings.load_settings", crash)
+    monkeypatch.setattr("px.config.invocation.load_settings", crash)
     close_log()
     assert main_module.run_command(["--proxy=h"]) == 1
     (path,) = cwd.glob("debug-crash-*.log")

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from px.config.actions import ACTIONS
+from px.config.invocation import Invocation, load_settings
 from px.config.option import Action, Option
 from px.config.options import GROUPS, OPTIONS
-from px.config.settings import Invocation, Settings, default_settings, load_settings
+from px.config.settings import Settings, default_settings
 from px.core.auth.policy import AuthPolicy
 from px.core.rules.access import LOCALHOST, ListenAddresses
 from px.core.rules.route import UpstreamAddress

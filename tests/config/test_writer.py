@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from px.config.invocation import Invocation, load_settings
 from px.config.option import Option
 from px.config.options import OPTIONS
-from px.config.settings import Invocation, Settings, load_settings
+from px.config.settings import Settings
 from px.config.writer import save_settings
 from px.core.startup_errors import ConfigError
 

@@ -14,7 +14,7 @@ from px.cli.start import restart, run_proxy
 from px.cli.terminal import EXIT_OK, announce, print_answer, print_message, print_version, print_warnings
 
 if TYPE_CHECKING:
-    from px.config.settings import Invocation
+    from px.config.invocation import Invocation
 
 EXIT_TEST_FAILED: Final = 4
 

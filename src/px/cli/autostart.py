@@ -13,7 +13,7 @@ from px.cli.terminal import EXIT_OK, announce, print_answer, print_as_is, print_
 from px.core.startup_errors import NotRunningError, StartupError
 
 if TYPE_CHECKING:
-    from px.config.settings import Invocation
+    from px.config.invocation import Invocation
     from px.processes.control_client import ControlClient
     from px.system.autostart.install import Autostart
 

@@ -29,7 +29,8 @@ from px.system.state.installation import state_directory
 from px.system.state.private_files import open_private
 
 if TYPE_CHECKING:
-    from px.config.settings import Invocation, Settings
+    from px.config.invocation import Invocation
+    from px.config.settings import Settings
 
 TellLine = Callable[[str], object]
 

@@ -12,7 +12,7 @@ from px.cli.terminal import EXIT_OK, announce, print_message, print_warnings
 
 if TYPE_CHECKING:
     from px.config.imports.importer import Import
-    from px.config.settings import Invocation
+    from px.config.invocation import Invocation
 
 
 def import_settings(invocation: Invocation) -> int:

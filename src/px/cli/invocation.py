@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from px.core.startup_errors import ConfigError
 
 if TYPE_CHECKING:
-    from px.config.settings import Invocation, Settings
+    from px.config.invocation import Invocation
+    from px.config.settings import Settings
 
 _GONE: Final = "the working directory, where Px looks for px.ini and .env, no longer exists"
 
@@ -22,7 +23,7 @@ def load_invocation(argv: Sequence[str]) -> Invocation:
         ConfigError: A value cannot be used, or the working directory no longer exists.
     """
     from px.config.files import default_config_dirs  # noqa: PLC0415
-    from px.config.settings import load_settings  # noqa: PLC0415
+    from px.config.invocation import load_settings  # noqa: PLC0415
 
     try:
         cwd = Path.cwd()

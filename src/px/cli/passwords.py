@@ -12,7 +12,8 @@ from px.core.startup_errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from px.config.settings import Invocation, Settings
+    from px.config.invocation import Invocation
+    from px.config.settings import Settings
 
 
 def load_passwords(settings: Settings, warn: Callable[[str], object]) -> Settings:

@@ -28,7 +28,7 @@ from px.system.process.open_files import read_limits
 from px.system.state.installation import state_directory
 
 if TYPE_CHECKING:
-    from px.config.settings import Invocation
+    from px.config.invocation import Invocation
 
 #: Exit codes of Windows from here on are negative numbers for Python's `sys.exit`.
 _SIGN: Final = 2**31

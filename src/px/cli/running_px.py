@@ -8,7 +8,7 @@ from px.cli.invocation import settings_of
 from px.cli.terminal import EXIT_OK, print_answer, print_message, print_warnings
 
 if TYPE_CHECKING:
-    from px.config.settings import Invocation
+    from px.config.invocation import Invocation
     from px.processes.control_client import ControlClient
 
 #: Flags that only tell --reload which Px to reload.

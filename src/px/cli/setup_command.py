@@ -20,7 +20,8 @@ from px.system.process.line_width import find_columns
 
 if TYPE_CHECKING:
     from px.checks.step import Step
-    from px.config.settings import Invocation, Settings
+    from px.config.invocation import Invocation
+    from px.config.settings import Settings
 
 #: The code that shells report for a process that Ctrl-C has ended.
 _INTERRUPTED: Final = 130

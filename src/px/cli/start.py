@@ -15,7 +15,7 @@ from px.cli.terminal import announce, announce_and_leave, print_as_is, print_mes
 from px.core.startup_errors import ConfigError
 
 if TYPE_CHECKING:
-    from px.config.settings import Invocation
+    from px.config.invocation import Invocation
     from px.system.state.instance import Launch
 
 

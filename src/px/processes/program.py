@@ -41,7 +41,8 @@ from px.system.state.private_files import find_directory_writer
 from px.system.state.shared_right import SharedRight
 
 if TYPE_CHECKING:
-    from px.config.settings import Invocation, Settings
+    from px.config.invocation import Invocation
+    from px.config.settings import Settings
 
 #: A stop that takes longer than this is announced.
 ANNOUNCE_SECONDS = 0.3

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from px.config.imports.importer import Import, import_settings
-from px.config.settings import Settings, load_settings
+from px.config.invocation import load_settings
+from px.config.settings import Settings
 from px.core.startup_errors import ConfigError
 
 

@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from px.config.settings import Settings, load_settings
+from px.config.invocation import load_settings
+from px.config.settings import Settings
 from px.core.rules.host_rule_parser import split_rules
 from px.core.rules.host_rules import HostRules
 from tests.original_inis import HOSTONLY_INI, ORIGINAL_INIS

@@ -20,7 +20,8 @@ from px.system.state.installation import state_directory
 if TYPE_CHECKING:
     from px.cli.setup.questions import Questions
     from px.cli.setup.screen import Screen
-    from px.config.settings import Invocation, Settings
+    from px.config.invocation import Invocation
+    from px.config.settings import Settings
     from px.core.rules.proxy_settings import ProxySettings
     from px.core.rules.route import UpstreamAddress
     from px.core.secret import Secret

@@ -25,7 +25,8 @@ from px.system.process.waiting import waiting_for
 from px.system.state.installation import state_directory
 
 if TYPE_CHECKING:
-    from px.config.settings import Invocation, Settings
+    from px.config.invocation import Invocation
+    from px.config.settings import Settings
     from px.config.sources import Given
     from px.core.secret import Secret
 

@@ -22,7 +22,8 @@ from px.core.auth.secret_store import SecretStoreError
 from px.core.startup_errors import ConfigError
 
 if TYPE_CHECKING:
-    from px.config.settings import Invocation, Settings
+    from px.config.invocation import Invocation
+    from px.config.settings import Settings
     from px.core.secret import Secret
 
 

@@ -13,8 +13,9 @@ from px.config.file_text import read_file_text
 from px.config.imports import alpaca, cntlm, environment, original_px, winfoom
 from px.config.imports.draft import Entry, ImportDraft, Rule, ignore
 from px.config.ini_text import IniError
+from px.config.invocation import Invocation
 from px.config.options import OPTION_BY_NAME
-from px.config.settings import Invocation, Settings, check_runnable, make_settings
+from px.config.settings import Settings, check_runnable, make_settings
 from px.config.sources import HIDDEN, Given, read_ini
 from px.config.writer import write_options
 from px.core.quotes import strip_quotes
