@@ -16,7 +16,7 @@ from px.app.client_programs import ClientPrograms
 from px.app.hops import UpstreamHops
 from px.app.own_pages import OwnPages, PageQuestions
 from px.app.proxy_discovery import PAC_THREADS, make_discovery, make_px_check, planned_addresses
-from px.core.errors import ExhaustedError, UnreachableError
+from px.app.upstream_probes import UpstreamProbes
 from px.core.login.upstream_state import UpstreamLogin
 from px.core.rules.route import UpstreamAddress
 from px.core.startup_errors import ConfigError
@@ -33,7 +33,6 @@ from px.io.io_loop import IoLoop
 from px.io.listening_socket import DRAIN_SECONDS
 from px.io.thread_lane import ThreadLane
 from px.logs.access_log import AccessLog, Sink
-from px.routing.health import UpstreamHealth
 from px.routing.router import NamedUpstreams, Router
 from px.system.client_login.logins import make_client_auth
 from px.system.login.channel_bindings import tls_server_end_point
@@ -63,8 +62,6 @@ MAX_LOGIN_THREADS = 2
 CLIENT_THREADS = 1
 #: At most one in this many of the process's file descriptors holds an idle connection.
 FILES_A_KEPT_CONNECTION = 4
-#: How often Px looks whether a dead upstream is due for a probe.
-PROBE_TICK_SECONDS = 0.5
 
 _LOGGER = logging.getLogger("px.app")
 
@@ -91,12 +88,32 @@ def load_client_auth(settings: Settings) -> ClientAuth | None:
     return auth
 
 
+def _make_name_threads(settings: Settings, *, has_client_auth: bool) -> ThreadLane:
+    """Return the threads that look names up: those of ``--threads`` that nothing else takes, at least one."""
+    taken = MAX_LOGIN_THREADS + (CLIENT_THREADS if has_client_auth else 0)
+    taken += 0 if settings.proxy else PAC_THREADS
+    return ThreadLane("px-names", max(1, settings.threads - taken), settings.socktimeout)
+
+
 def _choose_kinds(settings: Settings, sockets: Sequence[socket.socket]) -> dict[socket.socket, FrontEndKind]:
     """Return the protocol that Px speaks on each listening socket: its port decides."""
     kinds: dict[int, FrontEndKind] = {each.port: StaticTunnel(each.target) for each in settings.tunnel}
     if settings.socks:
         kinds[settings.socks] = SocksPort(settings.port)
     return {sock: kinds.get(sock.getsockname()[1], HttpFrontEnd) for sock in sockets}
+
+
+def _make_listener(
+    settings: Settings, sockets: Sequence[socket.socket], service: Service, is_own: Callable[[str], bool]
+) -> Listener:
+    access = settings.access
+    return Listener(
+        _choose_kinds(settings, sockets),
+        service,
+        partial(access.admits, is_own=is_own),
+        partial(access.is_from_here, is_own=is_own),
+        Refusals(service.io_loop, access.hint, service.log_access),
+    )
 
 
 class PxParts(NamedTuple):
@@ -148,21 +165,19 @@ class Px:
         self._renews_tickets = True
         io_loop = self._io_loop = IoLoop()
         self._client_auth = load_client_auth(settings)
-        taken = MAX_LOGIN_THREADS + (CLIENT_THREADS if self._client_auth is not None else 0)
-        taken += 0 if settings.proxy else PAC_THREADS
-        name_threads = ThreadLane("px-names", max(1, settings.threads - taken), settings.socktimeout)
+        name_threads = _make_name_threads(settings, has_client_auth=self._client_auth is not None)
         self._login_threads = ThreadLane("px-login", MAX_LOGIN_THREADS, settings.socktimeout)
         self._resolver = Resolver(name_threads.run, io_loop.now)
         is_own = OwnAddresses(time.monotonic).has
         listening = {sock.getsockname()[:2] for sock in sockets} | planned_addresses(settings)
         self._is_px = make_px_check(listening, is_own)
         dialer = Dialer(io_loop, self._resolver, settings.socktimeout, self._is_px)
-        self._some_are_dead = asyncio.Event()
-        self._health = UpstreamHealth(io_loop.now, self._some_are_dead.set)
         self._hops = UpstreamHops(settings, state, installation, self._login_threads, io_loop.now, unrecorded)
         self._hop_dialer = HopDialer(
             dialer, settings.socktimeout, self._hops.socks_login_of, self._make_channel_bindings
         )
+        self._probes = UpstreamProbes(self._hop_dialer.dial, self._hops.hop_of, io_loop.now)
+        self._health = self._probes.health
         self._discovery = self._make_discovery(io_loop)
         self._pool = Pool(io_loop, max_idle=min(MAX_IDLE, raise_limit() // FILES_A_KEPT_CONNECTION))
         _LOGGER.info(
@@ -178,12 +193,8 @@ class Px:
         self._page_questions = page_questions
         service = self._make_service(io_loop)
         self._forwarder = service.forwarder
-        admits = partial(settings.access.admits, is_own=is_own)
-        is_from_here = partial(settings.access.is_from_here, is_own=is_own)
-        refusals = Refusals(io_loop, settings.access.hint, service.log_access)
-        kinds = _choose_kinds(settings, sockets)
         self._client_programs = ClientPrograms(io_loop.now)
-        self._listener = Listener(kinds, service, admits, is_from_here, refusals)
+        self._listener = _make_listener(settings, sockets, service, is_own)
 
     def _make_discovery(self, io_loop: IoLoop) -> Discovery | None:
         """Return the discovery of upstreams; None if the user names the upstreams."""
@@ -251,7 +262,7 @@ class Px:
         """Serve clients until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listener.serve())
-            group.create_task(self._probe_dead_upstreams())
+            group.create_task(self._probes.run())
             for renewal in self._hops.renewals if self._renews_tickets else ():
                 group.create_task(renewal.run())
             if self._discovery is not None:
@@ -269,29 +280,6 @@ class Px:
                 self._router.start_new_network()
                 if self._discovery is not None:
                     self._discovery.notice_network_change()
-
-    async def _probe_dead_upstreams(self) -> None:
-        while await self._some_are_dead.wait():
-            self._some_are_dead.clear()
-            while self._health.dead:
-                await asyncio.sleep(PROBE_TICK_SECONDS)
-                await asyncio.gather(*(self._probe(upstream) for upstream in self._health.due_probes()))
-
-    async def _probe(self, upstream: UpstreamAddress) -> None:
-        try:
-            connection = await self._hop_dialer.dial(self._hops.hop_of(upstream))
-        except UnreachableError as error:
-            _LOGGER.debug("probe: %s", error.cause)
-            self._health.report(upstream, is_reachable=False)
-        except (
-            OSError,
-            ExhaustedError,
-        ) as error:  # a fault of this computer, not of the upstream: no descriptor, no thread
-            _LOGGER.warning("probe of %s: %s", upstream, error)
-        else:
-            connection.close()
-            self._health.revive(upstream)
-            _LOGGER.info("%s accepts connections again", upstream)
 
     async def find_programs(self) -> None:
         """Find the programs of the clients, for the next `report`."""
