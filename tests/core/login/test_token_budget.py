@@ -96,7 +96,9 @@ class Budget(RuleBasedStateMachine):
     def lose(self, token: str) -> None:
         if token and token in self.outstanding():
             record = self.record()
-            record.lose(token, self.secret, self.now, may_lose_more=False)
+            _, secret = self.open[token]
+            self.failed_at[secret] = self.now
+            record.lose(token, secret, self.now, may_lose_more=False)
             if token not in {*record.out, *record.overdue}:
                 del self.open[token]
             self.store(record)
@@ -136,10 +138,12 @@ class Budget(RuleBasedStateMachine):
 
     def receive_acceptance(self, token: str, sent_at: float, secret: str) -> None:
         """The directory has accepted a token; perhaps the secret was changed since it was sent."""
-        self.stored = format_record(self.record().accept(token, secret, self.now, sent_at=sent_at))
-        if sent_at >= self.failed_at.get(secret, 0.0):
-            self.directory = Directory()
-            self.has_waited = False
+        record = self.record().accept(token, secret, self.now, sent_at=sent_at)
+        self.stored = format_record(record)
+        if sent_at >= self.failed_at.get(secret, 0.0):  # what was sent later may have been wrong all the same
+            later = {each: at for each, at in self.directory.sent_at.items() if at > sent_at}
+            self.directory = Directory(later)
+            self.has_waited = self.has_waited and record.blocked_until > 0
         else:
             self.directory.sent_at.pop(token, None)
 
@@ -345,6 +349,35 @@ def test_an_acceptance_of_a_token_sent_before_a_refusal_refunds_only_that_token(
         record.accept("4", "mark", now - 3600, sent_at=now - 3600),  # the clock was set back
     ):
         assert clear == AccountRecord()
+
+
+def test_an_acceptance_refunds_no_token_that_was_charged_later() -> None:
+    """The password may have been changed in between, and the later tokens have no verdict yet."""
+    record = AccountRecord()
+    assert charge(record, "1", 1.0)
+    assert charge(record, "2", 2.0, most_out=2)
+    record = record.accept("1", "mark", 3.0, sent_at=1.5)
+    assert record.out == {"2": 2.0}
+    assert record.accept("", "mark", 3.0, sent_at=1.9) == record  # nothing to store at each login
+    assert not charge(record, "3", 3.0)
+    record.refuse("2", "mark", 3.0)
+    assert charge(record, "3", 4.0)
+    assert not charge(record, "4", 4.0, most_out=2)
+    assert record.accept("3", "mark", 5.0, sent_at=4.0) == AccountRecord()
+
+
+def test_an_acceptance_refunds_no_verdict_that_was_lost_later() -> None:
+    record = AccountRecord()
+    assert charge(record, "1", 1.0)
+    assert charge(record, "2", 2.0, most_out=2)
+    record.lose("2", "mark", 3.0, may_lose_more=False)
+    record = record.accept("1", "mark", 4.0, sent_at=1.5)
+    assert (record.out, record.lost) == ({}, 1)
+    assert charge(record, "3", 5.0)
+    record.expire(5.0 + OUT_SECONDS)
+    late = record.accept("", "mark", 40.0, sent_at=4.9)
+    assert (late.lost, late.overdue) == (2, ["3"])
+    assert late.accept("", "mark", 40.0, sent_at=40.0) == AccountRecord()
 
 
 def test_a_denial_and_the_acceptance_of_another_secret_keep_the_time_of_the_failure() -> None:

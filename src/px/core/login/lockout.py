@@ -259,7 +259,7 @@ class LockoutGuard:
         Args:
             source: Made the token.
             charge: Of the token, if it had one.
-            sent_at: When the token was sent, by `now`; infinite: its secret was not refused since.
+            sent_at: When the token was sent, by `now`; infinite: no token has failed since.
         """
         self.acceptances += 1
         self._give_back_right(charge)

@@ -2,10 +2,10 @@
 
 A directory locks an account after a few wrong passwords, from whatever program they come. So Px charges a
 token to the account before it sends the token, unless the secret was just accepted, and an acceptance refunds
-all charges. One token is out at a time (two, if the second is a verification), and at most two are out,
-refused or lost since the last acceptance (four may be lost, if the secret was accepted in the last four
-hours). Then the account is blocked, and each further token waits for the end of the block:
-`REFUSAL_BLOCK_SECONDS` and longer after refusals, `LOST_BLOCK_SECONDS` after lost verdicts.
+what was charged before the accepted token. One token is out at a time (two, if the second is a verification),
+and at most two are out, refused or lost since the last acceptance (four may be lost, if the secret was
+accepted in the last four hours). Then the account is blocked, and each further token waits for the end of the
+block: `REFUSAL_BLOCK_SECONDS` and longer after refusals, `LOST_BLOCK_SECONDS` after lost verdicts.
 
 ======================  ==========================================================================
 what happens            then
@@ -13,9 +13,11 @@ what happens            then
 a token is to be sent   charged, if none is out and fewer than two are refused or lost;
                         a verification may be the second token that is out
                         with two refused or lost: charged, if none is out and the block is over
-accepted                the record is cleared; other secrets that were refused wait for 30 minutes
+accepted                the record is cleared, but for tokens that were charged later and are still out;
+                        other secrets that were refused wait for 30 minutes
 accepted, but sent      refunded, and nothing else: the secret may have been changed in between
-before a refusal
+before a refusal, or
+before a loss was seen
 refused                 one refusal; with two, a block of 30 minutes, and twice as long each time
 denied                  refused, perhaps because a rule denies the target: stays charged like a refusal,
                         unless the secret was accepted lately; if the next token is refused too, both count
@@ -54,6 +56,7 @@ CLOCK_SLACK_SECONDS = 60.0
 OUT_SECONDS = 30.0
 #: Tokens and secrets that a record names; the oldest are forgotten first.
 MAX_NAMES = 16
+_ANY_SECRET = ""
 #: A larger stored number is neither a count nor a time.
 MAX_NUMBER = 1e12
 
@@ -76,7 +79,8 @@ class AccountRecord:
         tried: Marks of the secrets whose tokens were charged.
         stale: Marks of secrets that were refused before another secret was accepted.
         stale_until: Px sends no token of stale secrets before this time.
-        failed_at: When a token of a secret was refused or denied last, by the marks of the secrets.
+        failed_at: When a token of a secret was refused or denied last, by the marks of the secrets; and at
+            `_ANY_SECRET`, when a token was lost last.
         retry_allowed_at: When a person last had Px send a token in spite of a block (a retry).
         upstream: The upstream that refused the last token, or did not answer it.
         method: The login method of the token that was refused last.
@@ -154,11 +158,12 @@ class AccountRecord:
             self.retry_allowed_at = 0.0
 
     def has_failed_since(self, sent_at: float, secret: str, now: float) -> bool:
-        """Whether a secret was refused after this time: a token sent then says nothing of the secret of now.
+        """Whether the secret failed after this time: a token sent then says nothing of the secret of now.
 
-        A refusal in the future does not count: the clock was set back.
+        A failure in the future does not count: the clock was set back.
         """
-        return sent_at < self.failed_at.get(secret, -math.inf) <= now + CLOCK_SLACK_SECONDS
+        failed_at = [self.failed_at.get(each, -math.inf) for each in (secret, _ANY_SECRET)]
+        return any(sent_at < each <= now + CLOCK_SLACK_SECONDS for each in failed_at)
 
     def accept(self, token: str, secret: str, now: float, *, sent_at: float) -> AccountRecord:
         """Return the record after a token was accepted; see `charge` and `refuse` for the arguments.
@@ -172,12 +177,17 @@ class AccountRecord:
         if self.has_failed_since(sent_at, secret, now):
             self._take_back(token)
             return self
+        charged_at = self.out.get(token, sent_at)
+        later = {each: at for each, at in self.out.items() if charged_at < at <= now + CLOCK_SLACK_SECONDS}
         refused = self.tried if self.refusals else []
         stale = [each for each in {**dict.fromkeys(self.stale), **dict.fromkeys(refused)} if each != secret]
         until = now + REFUSAL_BLOCK_SECONDS if refused else self.stale_until
+        tried = self.tried if later else []
         if not stale or until <= now:
-            return AccountRecord()
+            return AccountRecord(out=later, tried=tried)
         return AccountRecord(
+            out=later,
+            tried=tried,
             stale=stale[-MAX_NAMES:],
             stale_until=until,
             failed_at={each: at for each, at in self.failed_at.items() if each in stale},
@@ -238,6 +248,7 @@ class AccountRecord:
             return  # overdue, and so counted already; or a login that was accepted meanwhile has refunded it
         self._take_back(token)
         self._try(secret)
+        self._fail(_ANY_SECRET, now)
         self._count_lost(now, self._budget(may_lose_more=may_lose_more))
 
     def expire(self, now: float, is_gone: Callable[[str], bool] = lambda _: False) -> None:
@@ -250,6 +261,7 @@ class AccountRecord:
         for token, sent_at in list(self.out.items()):
             if is_gone(token) or not 0 <= now - sent_at < OUT_SECONDS:
                 self._take_back(token)
+                self._fail(_ANY_SECRET, now)
                 self._count_lost(now, REFUSALS_BEFORE_BLOCK)
                 self.overdue = [*self.overdue, token][-MAX_NAMES:]
 
