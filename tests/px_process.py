@@ -202,6 +202,10 @@ class PxProcess:
         status: dict[str, Any] = json.loads(done.stdout)
         return status
 
+    def wait_for_output(self, text: str) -> None:
+        """Wait until Px has printed this."""
+        until(lambda: text in self.output, lambda: self.output)
+
     def worker_pids(self) -> list[int]:
         """Return the process ids of the workers that accept clients."""
         return [worker["pid"] for worker in self.status()["workers"] if not worker["is_draining"]]
@@ -221,11 +225,11 @@ class PxProcess:
         raise AssertionError("no VmHWM")
 
 
-def until(is_so: Callable[[], object]) -> None:
-    """Wait until a condition that depends on other processes is true."""
+def until(is_so: Callable[[], object], explain: Callable[[], object] = str) -> None:
+    """Wait until a condition that depends on other processes is true; `explain` says why it is not."""
     deadline = time.monotonic() + UNTIL_SECONDS
     while not is_so():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, explain()
         time.sleep(0.02)
 
 

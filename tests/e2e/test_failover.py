@@ -13,7 +13,7 @@ import pytest
 from tests.corpnet.network import CorporateNetwork
 from tests.corpnet.ports import reserved_ports
 from tests.io.silent import Silent
-from tests.px_process import PxProcess
+from tests.px_process import PxProcess, until
 
 from . import exchanges
 from .exchanges import HOST, Exchange
@@ -87,9 +87,11 @@ def test_px_stays_with_a_working_upstream_until_it_fails(network: CorporateNetwo
         _get(px, network)
         _get(px, network)
         assert second.connections > 0
+        before = first.connections
         first.open()
-        _wait_for_text(px, f"127.0.0.1:{first.port} accepts connections again")
-        before = first.connections  # the connection of the probe
+        px.wait_for_output(f"127.0.0.1:{first.port} accepts connections again")
+        until(lambda: first.connections > before)  # the gate accepts the connection a moment after the system
+        before = first.connections
         with Client(px.port) as client:
             exchanges.open_tunnel(client, network)
         _get(px, network)
@@ -97,13 +99,6 @@ def test_px_stays_with_a_working_upstream_until_it_fails(network: CorporateNetwo
         second.shut()
         _get(px, network)
         assert first.connections > before
-
-
-def _wait_for_text(px: PxProcess, text: str) -> None:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while text not in px.output:
-        assert time.monotonic() < deadline, px.output
-        time.sleep(0.02)
 
 
 def test_an_upstream_that_fails_during_an_answer_breaks_only_that_answer(
@@ -152,7 +147,7 @@ def test_a_post_that_may_have_arrived_is_not_sent_again(network: CorporateNetwor
         client.send_head("POST", network.origin.url(path, HOST), body.fields())
         for piece in body.wire():
             client.send(piece)
-        _wait_until_origin_has(network, path)
+        until(lambda: _count_at_origin(network, path))
         first.shut()
         assert client.read_answer("POST").status == 502
         assert second.connections == 0
@@ -163,13 +158,6 @@ def _count_at_origin(network: CorporateNetwork, path: str) -> int:
     with Client(network.origin.port) as client:
         requests = client.get("/log", [("Host", HOST)])
     return requests.body.count(f'"path": "{path}"'.encode())
-
-
-def _wait_until_origin_has(network: CorporateNetwork, path: str) -> None:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while not _count_at_origin(network, path):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.shows("--socktimeout")

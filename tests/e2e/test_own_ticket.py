@@ -14,7 +14,7 @@ from tests.corpnet.kerberos import Realm, User
 from tests.corpnet.mit_kdc import BRIEF_SECONDS
 from tests.corpnet.network import CorporateNetwork
 from tests.free_ports import free_port
-from tests.px_process import PxProcess
+from tests.px_process import PxProcess, until
 
 from . import exchanges
 from .concurrency import at_once
@@ -31,13 +31,6 @@ def _login(user: str, spelling: str, port: str = "kerberos", kerberos: Kerberos 
     return Login(port, "negotiate", 1, 0, user, spelling, kerberos=kerberos, options=("--kerberos",))
 
 
-def _wait_for_output(px: PxProcess, text: str) -> None:
-    deadline = time.monotonic() + 10
-    while text not in px.output:
-        assert time.monotonic() < deadline, px.output
-        time.sleep(0.01)
-
-
 def test_px_gets_a_ticket_of_its_own_and_leaves_the_users_cache_unchanged(
     network: CorporateNetwork, tmp_path: Path
 ) -> None:
@@ -47,7 +40,7 @@ def test_px_gets_a_ticket_of_its_own_and_leaves_the_users_cache_unchanged(
     before, issued = cache.read_bytes(), network.mit.tickets_issued(network.mit.alice, "krbtgt")
     watch = Watch(network.kerberos)
     with PxProcess(tmp_path, *login.arguments(network), environment=environment) as px:
-        _wait_for_output(px, "Kerberos ticket of alice@MIT.TEST")
+        px.wait_for_output("Kerberos ticket of alice@MIT.TEST")
         with Client(px.port) as client:
             exchanges.get(client, network)
             exchanges.open_tunnel(client, network)
@@ -75,7 +68,7 @@ def test_no_request_waits_for_the_kdc(network: CorporateNetwork, tmp_path: Path)
         realm = Realm(network.mit.realm.name, tmp_path / "gate.conf")
         realm.write_config(gate.port)
         with login.running_px(network, tmp_path, **realm.env) as px:
-            _wait_for_output(px, "Kerberos ticket of alice@MIT.TEST")
+            px.wait_for_output("Kerberos ticket of alice@MIT.TEST")
             gate.shut()
             with Client(px.port) as client:
                 exchanges.get(client, network)
@@ -87,7 +80,7 @@ def test_a_ticket_is_renewed_before_it_expires(network: CorporateNetwork, tmp_pa
     watch = Watch(network.kerberos)
     before = issued("krbtgt"), issued("HTTP")
     with login.running_px(network, tmp_path) as px:
-        _wait_for_output(px, "Kerberos ticket of brief@MIT.TEST")
+        px.wait_for_output("Kerberos ticket of brief@MIT.TEST")
         started, requests = time.monotonic(), 0
         while issued("krbtgt") < before[0] + 3:
             assert time.monotonic() < started + 3 * BRIEF_SECONDS
@@ -104,16 +97,13 @@ def test_a_ticket_is_renewed_before_it_expires(network: CorporateNetwork, tmp_pa
 
 def _wait_for_service_tickets(issued: partial[int], before: tuple[int, int]) -> None:
     """Wait until Px has fetched a service ticket for each ticket."""
-    deadline = time.monotonic() + 10
-    while issued("HTTP") - before[1] < issued("krbtgt") - before[0]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: issued("HTTP") - before[1] >= issued("krbtgt") - before[0])
 
 
 def test_a_password_of_the_domain_gets_a_ticket(network: CorporateNetwork, tmp_path: Path) -> None:
     watch = Watch(network.negotiate)
     with _login("ad.alice", "{name}@AD.TEST", "negotiate").running_px(network, tmp_path) as px:
-        _wait_for_output(px, "Kerberos ticket of alice@AD.TEST")
+        px.wait_for_output("Kerberos ticket of alice@AD.TEST")
         assert "Kerberos ticket of alice@AD.TEST, to be renewed at" in px.command("--status").stdout
         with Client(px.port) as client:
             exchanges.get(client, network)
@@ -136,7 +126,7 @@ def test_px_reports_a_wrong_password_at_the_start_and_tries_it_twice_at_most(
     with bad_passwords(network, carol, at_least=1, at_most=2):
         for _ in range(2):  # the record outlives a restart
             with login.running_px(network, tmp_path, PX_PASSWORD=WRONG) as px:
-                _wait_for_output(px, "no new Kerberos ticket")
+                px.wait_for_output("no new Kerberos ticket")
                 assert "no new Kerberos ticket" in px.command("--status").stdout
                 for answer in at_once([partial(ask, px.port)] * 10):
                     assert answer.status == 502

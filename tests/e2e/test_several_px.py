@@ -19,7 +19,7 @@ import pytest
 
 from tests.corpnet.network import CorporateNetwork
 from tests.corpnet.squid_config import DENIED_HOSTS
-from tests.px_process import PxProcess
+from tests.px_process import PxProcess, until
 
 from . import exchanges
 from .concurrency import at_once
@@ -221,7 +221,7 @@ def test_a_login_that_does_not_end_delays_other_processes_only_briefly(
         _several_px(network, tmp_path, login, 3, f"--socktimeout={timeout}") as (first, *others),
     ):
         asked = pool.submit(_get_from, first, network, HOST, "/slow/8")
-        _wait_until(lambda: _is_token_out(_state(tmp_path) / "lockout.json"))
+        until(lambda: _is_token_out(_state(tmp_path) / "lockout.json"))
         if what_happens == "killed":
             first.kill()
         elif what_happens == "stopped":
@@ -246,13 +246,6 @@ def _state(directory: Path) -> Path:
 
 def _is_token_out(memory: Path) -> bool:
     return memory.exists() and any(record["out"] for record in json.loads(memory.read_text()).values())
-
-
-def _wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def _spoil_directory(directory: Path) -> None:

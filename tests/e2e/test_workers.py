@@ -7,15 +7,14 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.corpnet.network import CorporateNetwork
-from tests.px_process import PxProcess
+from tests.px_process import PxProcess, until
 
 from . import exchanges
 from .concurrency import at_once
@@ -34,15 +33,8 @@ _SECONDS = 20.0
 @pytest.fixture
 def px(network: CorporateNetwork, tmp_path: Path) -> Iterator[PxProcess]:
     with _NTLM.running_px(network, tmp_path, "--workers=2") as running:
-        _until(lambda: len(running.worker_pids()) == 2)
+        until(lambda: len(running.worker_pids()) == 2)
         yield running
-
-
-def _until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def _connections(px: PxProcess) -> dict[int, int]:
@@ -92,7 +84,7 @@ class _Steady:
 def _steady_clients(stack: contextlib.ExitStack, px: PxProcess, network: CorporateNetwork) -> list[_Steady]:
     """Return new clients that have each received an answer."""
     clients = [_Steady(stack.enter_context(Client(px.port)), network) for _ in range(_CLIENTS)]
-    _until(lambda: all(client.answers for client in clients))
+    until(lambda: all(client.answers for client in clients))
     return clients
 
 
@@ -113,10 +105,10 @@ def test_a_worker_killed_under_load_loses_only_its_own_clients(
         for _ in range(20):  # while Px replaces the worker
             with Client(px.port) as newcomer:
                 exchanges.get(newcomer, network)
-        _until(lambda: sum(client.is_lost for client in clients) == count)
+        until(lambda: sum(client.is_lost for client in clients) == count)
         others = {client: client.answers for client in clients if not client.is_lost}
-        _until(lambda: all(client.answers > answers + 5 for client, answers in others.items()))
-        _until(lambda: len(px.worker_pids()) == 2 and killed not in px.worker_pids())
+        until(lambda: all(client.answers > answers + 5 for client, answers in others.items()))
+        until(lambda: len(px.worker_pids()) == 2 and killed not in px.worker_pids())
         for client in clients:
             client.stop()
         assert sum(client.is_lost for client in clients) == count
@@ -129,7 +121,7 @@ def test_a_wrong_password_is_tried_twice_at_most_by_all_workers(
         bad_passwords(network, _NTLM.account(network), at_least=1, at_most=2),
         _NTLM.running_px(network, tmp_path, "--workers=2", PX_PASSWORD=WRONG) as px,
     ):
-        _until(lambda: len(px.worker_pids()) == 2)
+        until(lambda: len(px.worker_pids()) == 2)
 
         def ask() -> int:
             with Client(px.port) as client:
