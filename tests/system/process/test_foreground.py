@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,16 @@ from px.system.process.foreground import find_program, run_in_foreground
 from px.system.process.open_files import read_limits
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs sh and signals")
+
+
+@contextlib.contextmanager
+def handling(number: int, handler: Any) -> Iterator[None]:
+    """Handle a signal in this way while the context lasts."""
+    old = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, old)
 
 
 async def run_python(code: str) -> int:
@@ -68,12 +81,13 @@ async def test_signals_go_to_the_program_except_those_that_a_terminal_has_sent_i
     ready = tmp_path / "ready"
     os.mkfifo(ready)
     traps = "trap 'exit 10' INT; trap 'exit 11' TERM"
-    running = asyncio.create_task(run_sh(f"{traps}; echo ready >'{ready}'; while :; do sleep 0.01; done"))
-    await asyncio.to_thread(ready.read_text)
-    os.kill(os.getpid(), signal.SIGINT)
-    if has_terminal:
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert await running == (11 if has_terminal else 10)
+    with handling(signal.SIGINT, signal.default_int_handler):  # ignored where the tests run in the background
+        running = asyncio.create_task(run_sh(f"{traps}; echo ready >'{ready}'; while :; do sleep 0.01; done"))
+        await asyncio.to_thread(ready.read_text)
+        os.kill(os.getpid(), signal.SIGINT)
+        if has_terminal:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == (11 if has_terminal else 10)
 
 
 @posix
@@ -97,11 +111,8 @@ async def test_a_program_that_may_not_be_signalled_goes_on(monkeypatch: pytest.M
 
 @posix
 async def test_a_signal_that_this_process_ignores_is_ignored_by_the_program_too() -> None:
-    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-    try:
+    with handling(signal.SIGHUP, signal.SIG_IGN):  # as nohup does
         assert await run_sh("kill -HUP $$; exit 7") == 7
-    finally:
-        signal.signal(signal.SIGHUP, old)
 
 
 @posix
