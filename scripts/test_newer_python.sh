@@ -49,4 +49,4 @@ for newer in $(seq $((minor + 1)) "$newest_minor"); do
         break
     fi
 done
-"$venv/bin/python" -m pytest -q -m 'not corpnet' "${tests[@]}"
+"$venv/bin/python" -m pytest -q -m 'not corpnet' --last-parameters "${tests[@]}"

@@ -26,15 +26,18 @@ windows_python=$(cd "$directory" && pwd)/run
 run_windows_python() { "$windows_python" "$@" </dev/null 2>&1 | cat; }
 
 echo "== $(/usr/lib/wine/wine64 --version), $(run_windows_python -c 'import sys; print("Windows Python", sys.version)')"
-# Left out are tests of code that does the same on every system that has the same version of Python: it calls
-# nothing of the system, or only the event loop, as tests/proxy, tests/io and tests/downstream do more than it.
-left_out=(tests/core tests/bench tests/upstream/test_*.py tests/test_log_flags.py
-  tests/routing/pac/test_{sandbox,scripts,functions}.py)
+# Left out are tests of the repository, and of code that does the same on every system that has the same version
+# of Python: it calls nothing of the system, or only the event loop, as tests/proxy, tests/io and tests/downstream
+# do more than it.
+left_out=(tests/core tests/bench tests/config/imports tests/cli/completion tests/upstream/test_*.py
+  tests/routing/pac/test_{sandbox,scripts,functions}.py
+  tests/test_{architecture,contributing,documents,import_rules,log_flags,man_page,mirror,odd_configurations}.py
+  tests/test_{options_document,stages,troubleshooting}.py)
 # The script waits for Python to end, and not for the end of Python's output: Wine may leave a console process
 # behind, which keeps the output open.
 exec 3> >(tee "$directory/tests")
 tee=$!
-"$windows_python" -m pytest -q -p no:cacheprovider -m 'not corpnet' "${left_out[@]/#/--ignore=}" \
+"$windows_python" -m pytest -q -p no:cacheprovider -m 'not corpnet' --last-parameters "${left_out[@]/#/--ignore=}" \
   </dev/null >&3 2>&1
 tests=$?
 exec 3>&-

@@ -46,8 +46,31 @@ else:
 NOBODY = 65534
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+#: Directories whose tests run with all parameters everywhere: there systems and Pythons differ.
+ALWAYS_WHOLE = ("tests/io/", "tests/system/")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for a second system or Python, which runs the code that the first one has tested."""
+    parser.addoption(
+        "--last-parameters",
+        action="store_true",
+        help=f"run each test with its last parameters only, except in {' and '.join(ALWAYS_WHOLE)}",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that need the corporate network, so that ``-m 'not corpnet'`` leaves them out."""
+    if config.getoption("--last-parameters"):
+        last = {item.nodeid.partition("[")[0]: item for item in items}
+        others = [
+            item
+            for item in items
+            if last[item.nodeid.partition("[")[0]] is not item and not item.nodeid.startswith(ALWAYS_WHOLE)
+        ]
+        left_out = set(others)
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         if "corporate_network" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.corpnet)
