@@ -74,7 +74,7 @@ def make_token_source(  # noqa: PLR0913
         return _make_without_secret(username, run_in_thread, platform, secret_place)
     secret = Secret(password, secret_place) if password else None
     hashed = nt_hash if nt_hash and not password else hash_password(password or "")
-    ntlm = NtlmLogin(username, Secret(hashed.hex()), workstation, run_in_thread)
+    ntlm = NtlmLogin(username, hashed, workstation)
     openers: dict[str, _OpenSession] = {"ntlm": ntlm.open_session}
     own_ticket: KerberosLogin | None = None
     kerberos: KerberosLogin | None = None

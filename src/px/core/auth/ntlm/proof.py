@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from functools import partial
 
 #: The MIC in an AUTHENTICATE message that has one (MS-NLMP 2.2.1.3).
 MIC = slice(72, 88)
 #: NTProofStr, with which an NTLMv2 response begins (MS-NLMP 2.2.2.8).
 PROOF_BYTES = 16
+#: Also there where OpenSSL is in FIPS mode.
+_md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 def response_key(nt_hash: bytes, user: str, domain: str) -> bytes:
@@ -25,7 +28,7 @@ def upcase_name(name: str) -> str:
 def hash_channel_bindings(application_data: bytes) -> bytes:
     """Return the MD5 of gss_channel_bindings_struct without addresses (MS-NLMP 2.2.2.1, RFC 4121 4.1.1.2)."""
     packed = bytes(16) + struct.pack("<I", len(application_data)) + application_data
-    return hashlib.md5(packed, usedforsecurity=False).digest()
+    return _md5(packed).digest()
 
 
 def compute_mic(exported_key: bytes, negotiate: bytes, challenge: bytes, authenticate: bytes) -> bytes:
@@ -47,4 +50,7 @@ def put_mic(authenticate: bytes, mic: bytes) -> bytes:
 
 def hmac_md5(key: bytes, data: bytes) -> bytes:
     """Return the HMAC of RFC 2104 by MD5, with which NTLMv2 makes everything but the NT hash."""
-    return hmac.digest(key, data, "md5")
+    try:
+        return hmac.digest(key, data, "md5")
+    except ValueError:  # OpenSSL in FIPS mode
+        return hmac.new(key, data, _md5).digest()
