@@ -174,7 +174,7 @@ class Px:
         dialer = Dialer(io_loop, self._resolver, settings.socktimeout, self._is_px)
         self._hops = UpstreamHops(settings, state, installation, self._login_threads, io_loop.now, unrecorded)
         self._hop_dialer = HopDialer(
-            dialer, settings.socktimeout, self._hops.socks_login_of, self._make_channel_bindings
+            dialer, settings.socktimeout, self._hops.socks_login_of, tls_server_end_point
         )
         self._probes = UpstreamProbes(self._hop_dialer.dial, self._hops.hop_of, io_loop.now)
         self._health = self._probes.health
@@ -246,9 +246,6 @@ class Px:
             is_px=self._is_px,
             is_of_another_user=is_of_another_user,
         )
-
-    async def _make_channel_bindings(self, certificate: bytes) -> bytes | None:
-        return await self._login_threads.run(tls_server_end_point, certificate)
 
     def follow_proxy(self, on_found: Callable[[str], object]) -> None:
         """Have a function called with a text about each proxy that is discovered.

@@ -14,6 +14,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from px.core.auth.der import (
+    APPLICATION_0,
+    CONTEXT,
+    ENUMERATED,
+    OCTET_STRING,
+    OID,
+    SEQUENCE,
+    DerError,
+    expect,
+    format_der,
+    read_element,
+    read_whole,
+)
 from px.core.auth.ntlm.messages import NEGOTIATE_TYPE, message_type
 
 KERBEROS, NTLM = "kerberos", "ntlm"
@@ -26,13 +39,6 @@ _MECHANISMS = {
     bytes.fromhex("2b06010401823702020a"): NTLM,  # 1.3.6.1.4.1.311.2.2.10 (MS-SPNG 1.9)
 }
 _NTLM_SIGNATURE = b"NTLMSSP\0"
-
-# X.690 8.1.2, 8.14: tags.
-_OCTET_STRING, _OID, _ENUMERATED, _SEQUENCE, _APPLICATION_0 = 0x04, 0x06, 0x0A, 0x30, 0x60
-_CONTEXT = (0xA0, 0xA1, 0xA2, 0xA3)
-#: X.690 8.1.3.5: from this length on, the length itself has a length.
-_LONG_FORM = 0x80
-_MAX_LENGTH_OCTETS = 4
 
 #: RFC 4178 4.2.2, negState.
 _ACCEPT_COMPLETED, _ACCEPT_INCOMPLETE = 0, 1
@@ -77,17 +83,25 @@ def parse_negotiate_token(data: bytes) -> NegotiateToken:
     if is_bare_ntlm(data):
         is_first = message_type(data) == NEGOTIATE_TYPE
         return NegotiateToken((Mechanism(b"", NTLM),) if is_first else (), data, is_framed=False)
-    tag, content = _read_whole(data)
-    if tag == _CONTEXT[1]:
+    try:
+        return _parse_framed(data)
+    except DerError as error:
+        raise SpnegoError(str(error)) from error
+
+
+def _parse_framed(data: bytes) -> NegotiateToken:
+    """Return what a token says that is not bare NTLM."""
+    tag, content = read_whole(data)
+    if tag == CONTEXT[1]:
         return NegotiateToken((), _read_response(content), is_framed=True)
-    if tag != _APPLICATION_0:
+    if tag != APPLICATION_0:
         raise SpnegoError("not a token of Negotiate")
-    tag, oid, rest = _read_element(content)
-    if tag == _OID and oid == _KERBEROS_OID:
+    tag, oid, rest = read_element(content)
+    if tag == OID and oid == _KERBEROS_OID:
         return NegotiateToken((Mechanism(oid, KERBEROS),), data, is_framed=False)
-    if tag != _OID or oid != _SPNEGO_OID:
+    if tag != OID or oid != _SPNEGO_OID:
         raise SpnegoError("a token of an unknown mechanism")
-    return _read_init(_expect(_read_whole(rest), _CONTEXT[0]))
+    return _read_init(expect(read_whole(rest), CONTEXT[0]))
 
 
 def format_reply(mechanism: Mechanism | None, token: bytes, *, is_complete: bool) -> bytes:
@@ -100,31 +114,22 @@ def format_reply(mechanism: Mechanism | None, token: bytes, *, is_complete: bool
         is_complete: Whether the client is logged in.
     """
     state = bytes((_ACCEPT_COMPLETED if is_complete else _ACCEPT_INCOMPLETE,))
-    fields = format_der(_CONTEXT[0], format_der(_ENUMERATED, state))
+    fields = format_der(CONTEXT[0], format_der(ENUMERATED, state))
     if mechanism is not None:
-        fields += format_der(_CONTEXT[1], format_der(_OID, mechanism.oid))
+        fields += format_der(CONTEXT[1], format_der(OID, mechanism.oid))
     if token:
-        fields += format_der(_CONTEXT[2], format_der(_OCTET_STRING, token))
-    return format_der(_CONTEXT[1], format_der(_SEQUENCE, fields))
-
-
-def format_der(tag: int, content: bytes) -> bytes:
-    """Return a DER element with a definite length (X.690 8.1.3)."""
-    length = len(content)
-    if length < _LONG_FORM:
-        return bytes((tag, length)) + content
-    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((tag, _LONG_FORM | len(octets))) + octets + content
+        fields += format_der(CONTEXT[2], format_der(OCTET_STRING, token))
+    return format_der(CONTEXT[1], format_der(SEQUENCE, fields))
 
 
 def _read_init(content: bytes) -> NegotiateToken:
     """Return what a NegTokenInit says (RFC 4178 4.2.1)."""
     fields = _read_fields(content)
-    names = _expect(_read_whole(fields.get(_CONTEXT[0], b"")), _SEQUENCE)
+    names = expect(read_whole(fields.get(CONTEXT[0], b"")), SEQUENCE)
     mechanisms = []
     while names:
-        tag, oid, names = _read_element(names)
-        mechanisms.append(Mechanism(_expect((tag, oid), _OID), _MECHANISMS.get(oid, "")))
+        tag, oid, names = read_element(names)
+        mechanisms.append(Mechanism(expect((tag, oid), OID), _MECHANISMS.get(oid, "")))
     return NegotiateToken(tuple(mechanisms), _read_token(fields), is_framed=True)
 
 
@@ -135,45 +140,15 @@ def _read_response(content: bytes) -> bytes:
 
 def _read_token(fields: dict[int, bytes]) -> bytes:
     """Return mechToken or responseToken: both have the same tag."""
-    if _CONTEXT[2] not in fields:
+    if CONTEXT[2] not in fields:
         return b""
-    return _expect(_read_whole(fields[_CONTEXT[2]]), _OCTET_STRING)
+    return expect(read_whole(fields[CONTEXT[2]]), OCTET_STRING)
 
 
 def _read_fields(content: bytes) -> dict[int, bytes]:
     """Return the elements of a sequence by their tags."""
-    rest, fields = _expect(_read_whole(content), _SEQUENCE), {}
+    rest, fields = expect(read_whole(content), SEQUENCE), {}
     while rest:
-        tag, value, rest = _read_element(rest)
+        tag, value, rest = read_element(rest)
         fields[tag] = value
     return fields
-
-
-def _expect(element: tuple[int, bytes], tag: int) -> bytes:
-    if element[0] != tag:
-        raise SpnegoError("an element of another type than expected")
-    return element[1]
-
-
-def _read_whole(data: bytes) -> tuple[int, bytes]:
-    """Return tag and content of an element that nothing follows."""
-    tag, content, rest = _read_element(data)
-    if rest:
-        raise SpnegoError("bytes behind the last element")
-    return tag, content
-
-
-def _read_element(data: bytes) -> tuple[int, bytes, bytes]:
-    """Return tag and content of the first element, and what follows it."""
-    if len(data) < 2:  # noqa: PLR2004 - a tag and a length
-        raise SpnegoError("an element is cut short")
-    tag, length, start = data[0], data[1], 2
-    if length >= _LONG_FORM:
-        octets = length - _LONG_FORM
-        if not 0 < octets <= _MAX_LENGTH_OCTETS:
-            raise SpnegoError("a length of an odd form")
-        start += octets
-        length = int.from_bytes(data[2:start], "big")
-    if len(data) < start + length:
-        raise SpnegoError("an element is cut short")
-    return tag, data[start : start + length], data[start + length :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from px.core.auth.spnego import format_der
+from px.core.auth.der import format_der
 
 _SPNEGO_OID = bytes.fromhex("06062b0601050502")  # 1.3.6.1.5.5.2
 #: mechTypes with Kerberos alone, 1.2.840.113554.1.2.2 (RFC 4121 1): with one choice nothing is negotiated.

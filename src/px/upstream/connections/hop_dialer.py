@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from px.core.errors import LoopError, UnreachableError
 from px.core.http.target import Authority
@@ -17,10 +17,6 @@ from px.upstream.connections.dial import Dialer
 from px.upstream.connections.socks_client import open_socks
 from px.upstream.connections.tls import make_tls_context, open_tls
 
-MAX_CERTIFICATES = 64
-
-MakeChannelBindings = Callable[[bytes], Awaitable[bytes | None]]
-
 
 class HopDialer:
     """Connects to hops.
@@ -30,7 +26,7 @@ class HopDialer:
         timeout_seconds: For a TLS handshake, and for each answer that depends on the SOCKS upstream alone.
         socks_login_of: Returns the login at a SOCKS upstream.
         make_channel_bindings: Returns the channel bindings of a DER-encoded certificate (RFC 5929), or None
-            if it has none. Slow the first time, so it runs in a thread.
+            if it has none.
     """
 
     def __init__(
@@ -38,13 +34,12 @@ class HopDialer:
         dialer: Dialer,
         timeout_seconds: float,
         socks_login_of: Callable[[UpstreamAddress], SocksLogin],
-        make_channel_bindings: MakeChannelBindings,
+        make_channel_bindings: Callable[[bytes], bytes | None],
     ) -> None:
         self._dialer = dialer
         self._timeout_seconds = timeout_seconds
         self._socks_login_of = socks_login_of
         self._make_channel_bindings = make_channel_bindings
-        self._known_bindings: dict[bytes, bytes | None] = {}
         self.connect_times = ConnectTimes()
         self._tls_context: ssl.SSLContext | None = None  # made at the first TLS connection: takes 10 ms
 
@@ -110,19 +105,7 @@ class HopDialer:
         if self._tls_context is None:
             self._tls_context = make_tls_context()
         tls = await open_tls(stream, self._tls_context, hop.host, self._timeout_seconds)
-        return Connection(tls, hop, await self._find_channel_bindings(tls.peer_certificate(), hop))
-
-    async def _find_channel_bindings(self, certificate: bytes, hop: Hop) -> bytes | None:
-        """Return the channel bindings of a certificate; they are kept, as upstreams have few certificates."""
-        if certificate not in self._known_bindings:
-            try:
-                bindings = await self._make_channel_bindings(certificate)
-            except TimeoutError:
-                raise UnreachableError(f"This computer is too busy for TLS with the {hop.name}.") from None
-            if len(self._known_bindings) >= MAX_CERTIFICATES:
-                self._known_bindings.clear()
-            self._known_bindings[certificate] = bindings
-        return self._known_bindings[certificate]
+        return Connection(tls, hop, self._make_channel_bindings(tls.peer_certificate()))
 
     def __repr__(self) -> str:
         return f"<HopDialer over {self._dialer!r}>"
