@@ -206,6 +206,7 @@ async def test_an_upstream_that_says_nothing_is_named(tmp_path: Path) -> None:
         (7, b"NTLM", Verdict.FAILED),
         (7, b"Basic realm=a", Verdict.WARNING),
         (2, b"Negotiate", Verdict.OK),
+        (0, b"NTLM", Verdict.OK),
     ],
 )
 async def test_a_clock_that_differs_is_named_where_logins_carry_the_time(
@@ -222,7 +223,8 @@ async def test_a_clock_that_differs_is_named_where_logins_carry_the_time(
     async with ScriptedUpstream(_only_connect, play) as upstream:
         steps = await diagnose(tmp_path, upstream.authority, auth=AuthPolicy.parse("DIGEST"))
     assert steps["Clock"].verdict is verdict
-    assert ("behind" if minutes < 0 else "ahead of") in steps["Clock"].detail
+    difference = "behind" if minutes < 0 else "ahead of" if minutes else "agrees with"
+    assert difference in steps["Clock"].detail
     assert ("NTP" in steps["Clock"].fix) is (verdict is not Verdict.OK)
 
 

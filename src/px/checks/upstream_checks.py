@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _ANSWER_TIMEOUTS: Final = 4
 #: Kerberos allows five minutes (RFC 4120 5.2.7.2: "typically"), and so does NTLM in Windows domains.
 MAX_SKEW_SECONDS: Final = 300.0
+#: Clocks that differ less are the same: a Date field has whole seconds (RFC 9110 5.6.7), and was made before.
+_SAME_SECONDS: Final = 2.0
 #: Schemes whose logins carry the time.
 _TIMED_SCHEMES: Final = frozenset(("negotiate", "ntlm"))
 _LOGIN_REQUIRED: Final = 407
@@ -149,6 +151,8 @@ class UpstreamCheck:
             ahead = now - parsedate_to_datetime(date).timestamp()
         except ValueError:
             return Step("Clock", Verdict.SKIPPED, "the upstream sends no date that Px can read")
+        if abs(ahead) < _SAME_SECONDS:
+            return Step("Clock", Verdict.OK, "this computer's clock agrees with that of the upstream")
         said = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} that of the upstream"
         if abs(ahead) <= MAX_SKEW_SECONDS:
             return Step("Clock", Verdict.OK, f"this computer's clock is {said}")
