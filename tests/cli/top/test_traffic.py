@@ -40,5 +40,9 @@ def test_a_character_of_a_narrow_plot_stands_for_several_slots():
     assert plot.peak == 0.5
 
 
+def test_the_peak_is_that_of_a_slot_also_where_a_character_stands_for_several():
+    assert draw_plot("down", traffic(0, 90, 0, 0), END, 44, ASCII_LEVELS).peak == 9
+
+
 def test_no_traffic_is_a_flat_line():
     assert draw_plot("down", traffic(0), END, 60, ASCII_LEVELS).text == "_" * 60

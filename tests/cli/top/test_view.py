@@ -48,7 +48,7 @@ def test_a_terminal_of_80_columns_shows_everything():
     assert lines[1:3] == ["843 requests, 212 tunnels, 3 errors so far; logins: 8 accepted, 1 refused", ""]
     assert lines[3:5] == [
         f"TRAFFIC       NOW  {'AN HOUR AGO':<42}NOW       PEAK",
-        f"down     6.0 kB/s  {'▁' * 44}█    262 B/s",
+        f"down     6.0 kB/s  {'▁' * 44}█   6.0 kB/s",
     ]
     assert [line.split() for line in lines[8:12]] == [
         ["UPSTREAM", "STATE", "CONNECTS", "IN", "LOGIN"],

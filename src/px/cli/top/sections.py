@@ -79,8 +79,9 @@ def format_traffic(moment: Moment, columns: int, levels: str) -> list[Line]:
         return []
     before = moment.before.get("traffic", {})
     names = [f"{kind:<{_NAME_CELLS}}" for kind in _KINDS]
-    rates = [_format_amount(kind, find_rate(kind, traffic, before, moment.seconds)) for kind in _KINDS]
-    starts = [f"{name}{rate:>{_RATE_CELLS}}" for name, rate in zip(names, rates, strict=True)]
+    rates = [find_rate(kind, traffic, before, moment.seconds) for kind in _KINDS]
+    amounts = [_format_amount(kind, rate) for kind, rate in zip(_KINDS, rates, strict=True)]
+    starts = [f"{name}{amount:>{_RATE_CELLS}}" for name, amount in zip(names, amounts, strict=True)]
     head = f"{'TRAFFIC':<{_NAME_CELLS}}{'NOW':>{_RATE_CELLS}}"
     cells = columns - _NAME_CELLS - 2 * _RATE_CELLS - 2 * _GAP
     if cells < _LEAST_PLOT:
@@ -92,8 +93,8 @@ def format_traffic(moment: Moment, columns: int, levels: str) -> list[Line]:
     width = len(plots[0].text)
     head += f"{'':{_GAP}}{'AN HOUR AGO':<{width - 3}}NOW{'':{_GAP}}{'PEAK':>{_RATE_CELLS}}"
     lines: list[Line] = [(Span(head, "bold"),)]
-    for kind, start, plot in zip(_KINDS, starts, plots, strict=True):
-        peak = f"{_format_amount(kind, plot.peak):>{_RATE_CELLS}}"
+    for kind, rate, start, plot in zip(_KINDS, rates, starts, plots, strict=True):
+        peak = f"{_format_amount(kind, max(rate, plot.peak)):>{_RATE_CELLS}}"
         lines.append(
             (Span(f"{start}{'':{_GAP}}"), Span(plot.text, "good"), Span(f"{'':{_GAP}}{peak}", "dim"))
         )

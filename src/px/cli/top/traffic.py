@@ -21,7 +21,7 @@ class Plot:
 
     Attributes:
         text: One character for each part of the hour, the last one for now.
-        peak: The most in a second, over such a part.
+        peak: The most in a second, over a slot of the traffic: ten seconds, which is less than such a part.
     """
 
     text: str
@@ -63,9 +63,9 @@ def draw_plot(name: str, traffic: Traffic, now: float, cells: int, levels: str) 
     silent = max(0, int(now - traffic["end"]) // slot_seconds + 1) if now > traffic["end"] else 0
     amounts = [0] * slots + list(traffic[name]) + [0] * silent
     parts = [sum(part) for part in _split(amounts[-count * size :], size)]
-    peak = max(parts)
-    text = "".join(levels[_find_level(part, peak, len(levels))] for part in parts)
-    return Plot(text, peak / (size * slot_seconds))
+    highest = max(parts)
+    text = "".join(levels[_find_level(part, highest, len(levels))] for part in parts)
+    return Plot(text, max(amounts[-count * size :]) / slot_seconds)
 
 
 def _split(amounts: Sequence[int], size: int) -> list[Sequence[int]]:
