@@ -18,7 +18,7 @@ def test_px_says_what_it_took_over_what_not_and_what_to_do_next(tmp_path: Path) 
     done = run_px("--import=cntlm.conf", "--config=my.ini", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
-        "cntlm.conf: taken for a configuration of cntlm",
+        "cntlm.conf: read as a configuration of cntlm",
         "  username = CORP\\alice",
         "  server = proxy.corp.example:8080",
         "  port = 3128",

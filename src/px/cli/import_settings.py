@@ -21,7 +21,7 @@ def import_settings(invocation: Invocation) -> int:
 
     place, settings = invocation.action_value, settings_of(invocation)
     found = importer.import_settings(place, os.environ, Path.cwd(), invocation, settings)
-    announce("\n".join([f"{found.source}: taken for {found.kind}", *(f"  {line}" for line in found.shown)]))
+    announce("\n".join([f"{found.source}: read as {found.kind}", *(f"  {line}" for line in found.shown)]))
     for note in found.notes:
         print_message(note)
     print_warnings(found.warnings)

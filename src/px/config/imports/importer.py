@@ -69,7 +69,7 @@ class Import:
 
     Attributes:
         source: The path, or "the environment".
-        kind: What it was taken for.
+        kind: What it was read as.
         given: The settings of Px in it.
         warnings: What was not taken over, and what the user should know of the rest.
         notes: What Px does not need.
