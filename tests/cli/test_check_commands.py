@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.checks.ntlm_proxy import NtlmProxy, ntlm_proxy
 from tests.free_ports import free_port
-from tests.px_process import PxProcess, run_action
+from tests.px_process import PxProcess, clean_environment, run_action
 from tests.scripted_upstream import PASSWORD, USERNAME
 
 TEST = "--test=http://origin.test/"
@@ -104,3 +107,20 @@ def test_a_broken_px_ini_is_the_step_that_failed_and_a_wrong_flag_an_error(tmp_p
     assert "Failed: Config." in done.stdout
     assert "70000" in read_report(tmp_path)[1]
     assert run_action(tmp_path, "--doctor", "--port=0").returncode == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal of POSIX")
+def test_a_terminal_shows_the_verdicts_in_colours_unless_the_user_wants_none(tmp_path: Path) -> None:
+    from tests.terminal import Terminal  # noqa: PLC0415 - not on Windows
+
+    tmp_path.chmod(0o700)
+    command = [sys.executable, "-m", "px", f"--port={free_port()}", f"--proxy=127.0.0.1:{free_port()}", TEST]
+    environ = {**clean_environment(tmp_path), "TERM": "xterm", "NO_COLOR": ""}
+    with Terminal(command, environ, directory=tmp_path) as terminal:
+        shown = terminal.read_to_end()
+    assert shown.startswith("\x1b[32mok\x1b[0m       Px        ")
+    assert "\n\x1b[31mFAILED\x1b[0m   GET       http" in shown
+    assert "\nskipped  CONNECT" in shown
+    with Terminal(command, {**environ, "NO_COLOR": "1"}, directory=tmp_path) as terminal:
+        assert terminal.read_to_end().startswith("ok       Px        ")
+        assert "\x1b" not in terminal.output

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from px.app.proxy_discovery import check_routes
 from px.checks.doctor import Patient, examine
@@ -21,10 +22,11 @@ from px.checks.target import parse_test_url
 from px.cli.env.endpoint import Endpoint, own_address
 from px.cli.invocation import load_invocation
 from px.cli.passwords import load_passwords
+from px.cli.terminal import GREEN, RED, YELLOW, colour_start
 from px.core.http.target import Authority
 from px.core.startup_errors import ConfigError, NotRunningError
 from px.processes.control_client import ControlClient, RefusedError, plan_restart
-from px.system.process.line_width import find_columns
+from px.system.process.line_width import find_columns, has_colours
 from px.system.state.installation import state_directory
 from px.system.state.private_files import open_private
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from px.config.settings import Settings
 
 TellLine = Callable[[str], object]
+_COLOURS: Final = {Verdict.OK: GREEN, Verdict.WARNING: YELLOW, Verdict.FAILED: RED}
 
 
 class Found(NamedTuple):
@@ -186,12 +189,16 @@ class _Screen:
     def __init__(self, tell: TellLine) -> None:
         self.tell_line = tell
         self._columns = find_columns()
+        self._has_colours = has_colours(sys.stdout, os.environ)
         self.steps: list[Step] = []
 
     def tell(self, step: Step) -> None:
         """Show a step."""
         self.steps.append(step)
-        for line in format_step(step, self._columns):
+        first, *others = format_step(step, self._columns)
+        if self._has_colours and (colour := _COLOURS.get(step.verdict)):
+            first = colour_start(first, step.verdict.value, colour)
+        for line in (first, *others):
             self.tell_line(line)
 
     @property

@@ -15,7 +15,8 @@ _WARNING: Final = "warning:"
 #: The column where the second line of a message begins.
 _INDENT: Final = 4
 #: Codes of terminals (ECMA-48 8.3.117).
-_RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
+RED, GREEN, YELLOW = "\x1b[31m", "\x1b[32m", "\x1b[33m"
+_PLAIN: Final = "\x1b[0m"
 
 
 def announce(text: str) -> None:
@@ -58,14 +59,19 @@ def print_as_is(text: str) -> None:
 def print_message(text: str) -> None:
     """Print a note or a warning on stderr; a warning begins with ``warning:``."""
     if text.startswith(_WARNING):
-        _print_lines(f"px: {_WARNING}", text.removeprefix(_WARNING), _YELLOW)
+        _print_lines(f"px: {_WARNING}", text.removeprefix(_WARNING), YELLOW)
     else:
         _print_lines("px:", f" {text}", "")
 
 
 def print_error(text: str) -> None:
     """Print the error that ends Px on stderr."""
-    _print_lines("px:", f" {text}", _RED)
+    _print_lines("px:", f" {text}", RED)
+
+
+def colour_start(line: str, start: str, colour: str) -> str:
+    """Return a line whose start has a colour: `RED`, `GREEN` or `YELLOW`."""
+    return f"{colour}{start}{_PLAIN}{line.removeprefix(start)}"
 
 
 def _print_lines(prefix: str, text: str, colour: str) -> None:
@@ -74,5 +80,5 @@ def _print_lines(prefix: str, text: str, colour: str) -> None:
 
     lines = break_line(prefix + text, find_columns(sys.stderr), _INDENT)
     if colour and has_colours(sys.stderr, os.environ):
-        lines[0] = f"{colour}{prefix}{_PLAIN}{lines[0].removeprefix(prefix)}"
+        lines[0] = colour_start(lines[0], prefix, colour)
     print("\n".join(lines), file=sys.stderr, flush=True)
