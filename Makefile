@@ -1,4 +1,4 @@
-# make demo | check | test | test-windows | lockout | lockout-model | cover | bench | binary | docs | clean; see CONTRIBUTING.md
+# make demo | check | test | test-windows | lockout | lockout-model | cover | bench | binary | docs | pictures | clean; see CONTRIBUTING.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTEST_ADDOPTS ?= --durations=15 --durations-min=2
 
 .PHONY: help demo check test corpnet unit test-windows lint types imports system-packages lockout lockout-model cover bench binary \
-  docs clean
+  docs pictures clean
 
 help:
 	@sed -n '1s/^# //p' Makefile
@@ -86,6 +86,10 @@ docs: $(VENV)/dev-installed
 	$(BIN)/python -m scripts.write_options_md
 	$(BIN)/python -m scripts.write_man_page
 	$(BIN)/python -m scripts.write_demo_svg
+
+# The pictures of docs/first-steps.md, from runs of Px in the corporate network in a box.
+pictures: system-packages $(VENV)/dev-installed
+	$(BIN)/python -m scripts.write_first_steps_svgs
 
 clean:
 	rm -rf $(VENV) .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -1,31 +1,33 @@
-"""A picture of a terminal in which a user has given a command, and Px has answered."""
+"""Pictures of a terminal in which a user has given a command, and Px has answered."""
 
 from __future__ import annotations
 
 import io
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-#: The format of rich itself loads a font from the network, which web sites block in a picture.
+#: The width of the terminal.
+COLUMNS: Final = 80
+_DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
+#: The format of rich itself loads a font from the network, which web sites block in a picture, and cuts off
+#: the lower end of the last line.
 _FORMAT: Final = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="COMMAND">
-<!-- Made by `make docs` from a run of Px; do not edit. -->
+<!-- Made from a run of Px by `make docs` or `make pictures`; do not edit. -->
 <style>
 .{unique_id}-matrix {{ font: {char_height}px ui-monospace, Menlo, Consolas, monospace }}
 .{unique_id}-title {{ font: 18px system-ui, sans-serif }}
 {styles}
 </style>
 <defs>
-<clipPath id="{unique_id}-clip-terminal">
-<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
-</clipPath>
 {lines}
 </defs>
 {chrome}
-<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+<g transform="translate({terminal_x}, {terminal_y})">
 {backgrounds}
 <g class="{unique_id}-matrix">
 {matrix}
@@ -35,18 +37,38 @@ _FORMAT: Final = """\
 """
 
 
-def format_svg(command: str, written: str, *, name: str, columns: int) -> str:
-    """Return the picture.
+class Picture(NamedTuple):
+    """A picture of a terminal of `COLUMNS` columns.
 
-    Args:
+    Attributes:
+        name: The path of its file in docs, without ``.svg``.
         command: What the user has typed.
-        written: What the terminal shows after that, with its colours.
-        name: Of the picture, for its styles.
-        columns: The width of the terminal.
+        shown: What the terminal shows after that, with its colours.
     """
-    console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True)
-    console.print(Text(f"$ {command}", "bold"))
-    console.print(Text.from_ansi(written.rstrip("\n")))
-    code_format = _FORMAT.replace("COMMAND", command)
-    svg = console.export_svg(title=command, theme=MONOKAI, code_format=code_format, unique_id=name)
-    return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
+
+    name: str
+    command: str
+    shown: str
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return _DOCS / f"{self.name}.svg"
+
+    def format(self) -> str:
+        """Return the SVG."""
+        console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
+        console.print(Text(f"$ {self.command}", "bold"))
+        console.print(Text.from_ansi(self.shown.rstrip("\n")))
+        code_format = _FORMAT.replace("COMMAND", self.command)
+        unique_id = self.path.stem  # of the styles: a page may have several pictures
+        svg = console.export_svg(
+            title=self.command, theme=MONOKAI, code_format=code_format, unique_id=unique_id
+        )
+        return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
+
+    def write(self) -> None:
+        """Write the file."""
+        self.path.parent.mkdir(exist_ok=True)
+        self.path.write_text(self.format(), encoding="utf-8", newline="\n")
+        print(f"wrote {self.path}")

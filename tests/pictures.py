@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from xml.etree import ElementTree as ET
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -19,9 +21,16 @@ def read_picture(svg: str) -> list[tuple[str, str, str, str]]:
     ]
 
 
+def read_parts(svg: str) -> list[tuple[str, str]]:
+    """Return the text that a picture shows as parts, each with its colour.
+
+    The parts have no blanks, as these depend on where lines are broken, and paths of tests differ in length.
+    """
+    letters = [(colour, text.replace("\xa0", " ").split()) for _, _, colour, text in read_picture(svg)]
+    parts = groupby(letters, key=itemgetter(0))
+    return [(colour, "".join(word for _, words in part for word in words)) for colour, part in parts]
+
+
 def read_text(svg: str) -> str:
-    """Return the text that a picture shows, without blanks, as they depend on where lines are broken."""
-    rows: dict[str, str] = {}
-    for y, _, _, text in read_picture(svg):
-        rows[y] = rows.get(y, "") + text.replace("\xa0", " ")
-    return "".join("".join(row.split()) for row in rows.values())
+    """Return the text that a picture shows, without blanks."""
+    return "".join(text for _, text in read_parts(svg))

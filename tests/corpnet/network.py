@@ -28,7 +28,15 @@ from .squid_config import (
     SquidSettings,
 )
 
-ORIGIN_HOSTS = ("origin.test", "www.origin.test", "intranet.test", *DENIED_HOSTS, FORBIDDEN_HOST)
+#: The last one is the site that Px tests with.
+ORIGIN_HOSTS = (
+    "origin.test",
+    "www.origin.test",
+    "intranet.test",
+    *DENIED_HOSTS,
+    FORBIDDEN_HOST,
+    "www.example.com",
+)
 
 _MIT_PORTS = (
     Port("kerberos", (NEGOTIATE,)),

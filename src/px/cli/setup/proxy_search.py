@@ -39,8 +39,8 @@ _SEVERAL_LOGINS: Final = (
     " --username names the user"
 )
 _FOR_GOOD: Final = (
-    "none means that Px connects directly in every network. If this computer also works in a network with a"
-    " proxy, name that proxy, or run --setup there"
+    "The answer none means that Px connects directly in every network. If this computer also works in a"
+    " network with a proxy, name that proxy, or run --setup there."
 )
 
 
@@ -122,7 +122,7 @@ class ProxySearch:
             SetupFailedError: Nobody can be asked: without a proxy, Px would look for none in any network.
         """
         if not self._questions.is_silent:
-            self._screen.show("Proxy", f"{_NONE_SET}; if your browser has one, name it here")
+            self._screen.show("Proxy", f"{_NONE_SET}; if your browser has one, name it here.")
             if not is_detected:
                 self._screen.show("", _FOR_GOOD)
         elif not is_detected:
