@@ -166,7 +166,7 @@ def test_px_does_not_write_to_a_log_through_a_link(shared: Path, tmp_path: Path,
 
 def test_no_module_of_the_working_directory_is_imported(shared: Path) -> None:
     trap = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').touch()\n"
-    modules = ("argparse", "difflib", "keyring", "platformdirs", "psutil", "quickjs", "spnego", "tempfile")
+    modules = ("argparse", "difflib", "keyring", "platformdirs", "psutil", "quickjs", "sspilib", "tempfile")
     for name in modules:
         plant(shared, f"{name}.py", trap)
     done = run_action(shared, "--demo", environment=in_shared(shared))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,24 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_check_covers_every_package_that_px_needs():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert {each.partition(">")[0] for each in project["dependencies"]} == set(PACKAGES.values())
+    needed = [each for each in project["dependencies"] if sys.platform == "win32" or "win32" not in each]
+    assert {each.partition(">")[0] for each in needed} == set(PACKAGES.values())
     check_dependencies()
+
+
+def imported_by(path: Path) -> Iterator[str]:
+    """Yield the top-level names that a file imports, in functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0]
+        elif isinstance(node, ast.Import):
+            yield from (each.name.partition(".")[0] for each in node.names)
+
+
+def test_px_imports_nothing_else_than_what_it_names_as_needed():
+    imported = {name for path in (ROOT / "src" / "px").rglob("*.py") for name in imported_by(path)}
+    of_windows, of_an_extra = {"sspilib"}, {"prometheus_client"}
+    assert imported - sys.stdlib_module_names - {"px"} == set(PACKAGES) | of_windows | of_an_extra
 
 
 def test_the_error_names_missing_packages_and_the_command_that_installs_them():
@@ -50,7 +68,7 @@ def test_a_python_without_the_packages_prints_one_line(program: tuple[str, ...],
     )
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith("px: keyring, platformdirs, psutil, pyspnego, quickjs-ng are not installed; to ")
+    assert line.startswith("px: keyring, platformdirs, psutil, quickjs-ng are not installed; to ")
     assert line.endswith(f" -m pip install {ROOT}")
 
 

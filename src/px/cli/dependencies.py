@@ -18,8 +18,8 @@ PACKAGES: Final = {
     "keyring": "keyring",
     "platformdirs": "platformdirs",
     "psutil": "psutil",
-    "spnego": "pyspnego",
     "quickjs": "quickjs-ng",
+    **({"sspilib": "sspilib"} if sys.platform == "win32" else {}),
 }
 
 

@@ -1,19 +1,20 @@
-"""Clients verified by the operating system: SSPI, with pyspnego's server replaced, and no keytab.
+"""Clients verified by the operating system: SSPI, with sspilib replaced, and no keytab.
 
 The real SSPI runs on Windows only; Kerberos with a keytab is in tests/e2e/test_client_keytab.py.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
-import spnego
 
 from px.core.client_login.acceptor import Acceptance, ClientAcceptor, ClientRefusedError
 from px.core.errors import LoginUnusableError
 from px.system.client_login.acceptors import find_keytab, find_sspi
 from px.system.login.gssapi import GssapiError, load_gssapi
+from tests.system.login.fake_sspilib import FakeSspilib
 
 
 async def inline(function, *args):
@@ -29,11 +30,11 @@ class WindowsFailedError(OSError):
 
 
 class Context:
-    """Stands in for pyspnego's SSPIProxy on the accepting side."""
+    """Stands in for sspilib's ServerSecurityContext, and for the names that Windows finds for it."""
 
     def __init__(self, answers: list[Any], principal: str = "CORP\\alice", attributes: int = 0) -> None:
         self._answers = answers
-        self._context_attr = attributes
+        self.attributes = attributes
         self._principal = principal
         self.received: list[bytes] = []
         self.complete = False
@@ -47,7 +48,7 @@ class Context:
         return answer  # type: ignore[no-any-return]
 
     @property
-    def client_principal(self) -> str:
+    def username(self) -> str:
         assert self.complete, "Windows knows no name before the end"
         return self._principal
 
@@ -59,11 +60,11 @@ def windows(monkeypatch):
     def prepare(*answers: Any, **options: Any) -> dict[str, ClientAcceptor]:
         context = Context(list(answers), **options)
 
-        def server(**kwargs: Any) -> Context:
-            prepare.asked = kwargs  # type: ignore[attr-defined]
+        def open_context(credential: dict[str, Any], *, flags: int) -> Context:
+            prepare.asked = {**credential, "flags": flags}  # type: ignore[attr-defined]
             return context
 
-        monkeypatch.setattr(spnego, "server", server)
+        monkeypatch.setitem(sys.modules, "sspilib", FakeSspilib(ServerSecurityContext=open_context))
         return {name: opener() for name, opener in find_sspi(inline).items()}
 
     return prepare
@@ -73,20 +74,16 @@ async def test_windows_verifies_ntlm_in_two_steps_and_names_the_user(windows):
     acceptor = windows(b"challenge", None)["ntlm"]
     assert await acceptor.step(b"one") == Acceptance(b"challenge", "")
     assert await acceptor.step(b"three") == Acceptance(b"", "CORP\\alice")
-    assert windows.asked["protocol"] == "ntlm"
-    assert windows.asked["service"] == "HTTP"
-    assert windows.asked["options"] == spnego.NegotiateOptions.use_sspi
+    assert windows.asked == {"package": "ntlm", "use": "inbound", "identity": None, "flags": 0}
 
 
 async def test_windows_verifies_kerberos_by_its_own_package_in_one_step(windows):
     acceptor = windows(b"answer")["kerberos"]
     assert await acceptor.step(b"ticket") == Acceptance(b"answer", "CORP\\alice")
-    assert windows.asked["protocol"] == "kerberos"
+    assert windows.asked["package"] == "kerberos"
 
 
-@pytest.mark.parametrize(
-    "error", [WindowsFailedError(0x8009030C), ValueError("odd"), spnego.exceptions.SpnegoError(1)]
-)
+@pytest.mark.parametrize("error", [WindowsFailedError(0x8009030C), ValueError("odd")])
 async def test_a_login_that_windows_refuses_is_refused(windows, error):
     with pytest.raises(ClientRefusedError, match="Windows, ntlm: "):
         await windows(error)["ntlm"].step(b"one")

@@ -1,19 +1,20 @@
-"""SSPI sessions with pyspnego's client replaced: its arguments, and the meaning of its errors.
+"""SSPI sessions with sspilib replaced: its arguments, and the meaning of its errors.
 
 The real SSPI runs on Windows only.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
-import spnego
 
 from px.core.errors import LoginRefusedError, LoginUnusableError
 from px.core.secret import Secret
 from px.system.login.sspi import SspiLogin, SspiSession, explain_failure
 from px.system.login.tokens import make_token_source
+from tests.system.login.fake_sspilib import FakeSspilib
 
 
 def is_complete(session: SspiSession) -> bool:
@@ -25,7 +26,7 @@ async def inline(function, *args):
 
 
 class Context:
-    """Stands for pyspnego's SSPIProxy."""
+    """Stands for sspilib's ClientSecurityContext."""
 
     def __init__(self, tokens: list[bytes | None]) -> None:
         self._tokens = tokens
@@ -40,14 +41,20 @@ class Context:
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Collect the arguments of pyspnego; answer with the tokens in ``asked["tokens"]``."""
+    """Collect the arguments of sspilib; answer with the tokens in ``asked["tokens"]``."""
     seen: dict[str, Any] = {"tokens": [b"token"]}
 
-    def client(username, password, **kwargs):
-        seen.update(kwargs, username=username, password=password, context=Context(seen["tokens"]))
+    def open_context(credential, target_name, *, flags, channel_bindings):
+        seen.update(
+            credential,
+            target_name=target_name,
+            flags=flags,
+            bindings=channel_bindings,
+            context=Context(seen["tokens"]),
+        )
         return seen["context"]
 
-    monkeypatch.setattr(spnego, "client", client)
+    monkeypatch.setitem(sys.modules, "sspilib", FakeSspilib(ClientSecurityContext=open_context))
     return seen
 
 
@@ -62,11 +69,9 @@ async def test_the_logged_in_users_kerberos_token_is_framed_and_final(asked):
     assert token.startswith(b"\x60")
     assert token.endswith(b"token")
     assert is_complete(session)
-    assert (asked["username"], asked["password"], asked["protocol"]) == (None, None, "kerberos")
-    assert (asked["hostname"], asked["service"]) == ("proxy.test", "HTTP")
-    assert asked["options"] == spnego.NegotiateOptions.use_sspi
-    assert asked["context_req"] == 0
-    assert asked["channel_bindings"].application_data == b"tls-server-end-point:x"
+    assert (asked["identity"], asked["package"], asked["use"]) == (None, "kerberos", "outbound")
+    assert (asked["target_name"], asked["flags"]) == ("HTTP/proxy.test", 0)
+    assert asked["bindings"] == {"application_data": b"tls-server-end-point:x"}
 
 
 async def test_ntlm_takes_two_steps_and_goes_out_bare(asked):
@@ -79,9 +84,12 @@ async def test_ntlm_takes_two_steps_and_goes_out_bare(asked):
     assert asked["context"].challenges == [None, b"two"]
 
 
-async def test_explicit_credentials_are_handed_over(asked):
-    await open_session("kerberos", "D\\u", "pw").step(None)
-    assert (asked["username"], asked["password"]) == ("D\\u", "pw")
+@pytest.mark.parametrize(
+    ("username", "domain", "user"), [("D\\u", "D", "u"), ("u@D.TEST", None, "u@D.TEST"), ("u", None, "u")]
+)
+async def test_explicit_credentials_are_handed_over(asked, username, domain, user):
+    await open_session("kerberos", username, "pw").step(None)
+    assert asked["identity"] == {"username": user, "domain": domain, "password": "pw"}
 
 
 async def test_a_challenge_out_of_turn_is_unusable(asked):
@@ -108,12 +116,10 @@ class NativeError(OSError):
 
 
 def windows_error(number: int) -> Exception:
-    """Return an error like those of pyspnego: its own class, caused by an error with a signed `winerror`."""
-    inner = NativeError("in the system's language")
-    inner.winerror = number - (1 << 32)
-    outer = spnego.exceptions.SpnegoError(base_error=inner, context_msg="Processing security token")
-    outer.__cause__ = inner
-    return outer
+    """Return an error as sspilib raises it, with a signed `winerror`."""
+    error = NativeError("in the system's language")
+    error.winerror = number - (1 << 32)
+    return error
 
 
 @pytest.mark.parametrize(
@@ -146,5 +152,5 @@ async def test_on_windows_the_logged_in_users_sessions_come_from_sspi(asked):
         session = source.open_session(mechanism, "proxy.test", None)
         assert session.mechanism == mechanism
         await session.step(None)
-        assert asked["protocol"] == mechanism
-        assert asked["channel_bindings"] is None
+        assert asked["package"] == mechanism
+        assert asked["bindings"] is None

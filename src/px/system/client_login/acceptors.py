@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from px.core.auth.spnego import KERBEROS, NTLM
 from px.core.client_login.acceptor import Acceptance, ClientRefusedError, OpenAcceptor
 from px.system.login.gssapi import Credential, Gssapi, GssapiError, load_gssapi
-from px.system.login.sspi import find_number
+from px.system.login.sspi import acquire_credential, find_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,28 +74,28 @@ class SspiAcceptor:
         try:
             context = self._context = self._context or self._make_context()
             answer = bytes(context.step(token) or b"")
-            user = str(context.client_principal or "") if context.complete else ""
+            user = self._find_user() if context.complete else ""
         except Exception as error:
-            # pyspnego and sspilib raise OSError, SpnegoError, ImportError, ValueError.
+            # sspilib raises OSError and ValueError; where it is not installed, ImportError.
             if find_number(error) in _UNANSWERED:
                 raise TimeoutError(str(error)) from error
             raise ClientRefusedError(f"Windows, {self._mechanism}: {error}") from error
-        if getattr(context, "_context_attr", 0) & _NULL_SESSION:
+        if context.attributes & _NULL_SESSION:
             raise ClientRefusedError(f"Windows, {self._mechanism}: an anonymous login")
         return Acceptance(answer, user)
 
     def _make_context(self) -> Any:
-        # Imported here: that takes 0.2 s, and this is a thread already.
-        import spnego  # noqa: PLC0415
+        import sspilib  # noqa: PLC0415 - on Windows only, and this is a thread already
 
-        # At DEBUG the library logs every token, and an NTLM response can be attacked off line.
-        logging.getLogger("spnego").setLevel(logging.WARNING)
-        return spnego.server(
-            service=_SERVICE,
-            protocol=self._mechanism,
-            context_req=spnego.ContextReq.none,
-            options=spnego.NegotiateOptions.use_sspi,
-        )
+        credential = acquire_credential(self._mechanism, sspilib.raw.CredentialUse.SECPKG_CRED_INBOUND)
+        return sspilib.ServerSecurityContext(credential, flags=0)
+
+    def _find_user(self) -> str:
+        """Return the user who has logged in."""
+        import sspilib  # noqa: PLC0415
+
+        names = sspilib.raw.query_context_attributes(self._context, sspilib.raw.SecPkgContextNames)
+        return str(names.username or "")
 
     def __repr__(self) -> str:
         return f"<SspiAcceptor {self._mechanism}>"

@@ -6,7 +6,6 @@ package "Negotiate" would silently fall back to NTLM; whether to use NTLM is the
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from px.core.auth.password_advice import advise_correction
@@ -80,7 +79,7 @@ class SspiSession:
         except LoginError:
             raise
         except Exception as error:
-            # pyspnego and sspilib raise OSError, SpnegoError, ImportError, ValueError.
+            # sspilib raises OSError and ValueError; where it is not installed, ImportError.
             place = self._login.password.place if self._login.password is not None else ""
             raise explain_failure(error, self._login.username, self._host, place) from error
         if not token:
@@ -88,25 +87,42 @@ class SspiSession:
         return frame_kerberos(token) if self.mechanism == "kerberos" else bytes(token)
 
     def _make_context(self) -> Any:
-        # Imported here: that takes 0.2 s, and this is a thread already.
-        import spnego  # noqa: PLC0415
-        from spnego.channel_bindings import GssChannelBindings  # noqa: PLC0415
+        import sspilib  # noqa: PLC0415 - on Windows only, and this is a thread already
 
-        # At DEBUG the library logs every token, and an NTLM response can be attacked off line.
-        logging.getLogger("spnego").setLevel(logging.WARNING)
         bindings = self._channel_bindings
-        password = self._login.password
-        return spnego.client(
-            self._login.username or None,
-            password.reveal() if password else None,
-            hostname=self._host,
-            service="HTTP",
-            protocol=self.mechanism,
-            channel_bindings=GssChannelBindings(application_data=bindings) if bindings else None,
-            # No mutual authentication: one Kerberos token is enough, and TLS shows who the upstream is.
-            context_req=spnego.ContextReq.none,
-            options=spnego.NegotiateOptions.use_sspi,
+        credential = acquire_credential(
+            self.mechanism, sspilib.raw.CredentialUse.SECPKG_CRED_OUTBOUND, self._make_identity()
         )
+        return sspilib.ClientSecurityContext(
+            credential,
+            f"HTTP/{self._host}",
+            # No mutual authentication: one Kerberos token is enough, and TLS shows who the upstream is.
+            flags=0,
+            channel_bindings=sspilib.SecChannelBindings(application_data=bindings) if bindings else None,
+        )
+
+    def _make_identity(self) -> Any:
+        """Return what `acquire_credential` takes for a user and a password; None: the logged-in user."""
+        import sspilib  # noqa: PLC0415
+
+        username, password = self._login.username, self._login.password
+        if password is None:
+            return None
+        domain, user = username.split("\\", 1) if "\\" in username else (None, username)
+        return sspilib.raw.WinNTAuthIdentity(username=user, domain=domain, password=password.reveal())
+
+
+def acquire_credential(mechanism: str, use: int, identity: Any = None) -> Any:
+    """Return a handle to a credential of Windows (AcquireCredentialsHandle, sspi.h).
+
+    Args:
+        mechanism: ``kerberos`` or ``ntlm``: the security package.
+        use: A value of `sspilib.raw.CredentialUse`.
+        identity: A `sspilib.raw.WinNTAuthIdentity`; None: the logged-in user.
+    """
+    import sspilib  # noqa: PLC0415
+
+    return sspilib.raw.acquire_credentials_handle(None, mechanism, use, auth_data=identity).credential
 
 
 def explain_failure(error: Exception, username: str, host: str, place: str = "") -> LoginError:
