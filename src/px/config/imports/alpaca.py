@@ -10,6 +10,7 @@ from typing import Final
 
 from px.config.imports import environment
 from px.config.imports.draft import Entry, ImportDraft, Rule, drop, ignore, skip, take, take_pac
+from px.config.imports.kept import LOCAL_ACCESS, Defaults
 
 NAME: Final = "a script that starts alpaca"
 #: The command with its flags, as the last thing on the line.
@@ -73,6 +74,16 @@ def count_known(text: str) -> int:
         return sum(entry.name in FLAGS for entry in read_entries(text))
     except ValueError:
         return 1
+
+
+def find_defaults(draft: ImportDraft) -> Defaults:
+    """Return what a command line means that does not have a flag; see `px.config.imports.kept`.
+
+    A file that only has variables says nothing about flags.
+    """
+    texts = {**LOCAL_ACCESS, "port": "3128", "proxy": "", "pac": "", "username": ""}
+    has_flags = any(isinstance(entry, FlagEntry) for entry in draft.entries)
+    return Defaults("alpaca", texts if has_flags else {})
 
 
 def _add_address(draft: ImportDraft, entry: Entry) -> None:

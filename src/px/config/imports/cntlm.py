@@ -14,6 +14,7 @@ from typing import Final
 from px.config.imports.cntlm_access import take_access
 from px.config.imports.cntlm_hashes import drop_other_hash, take_hash
 from px.config.imports.draft import Entry, ImportDraft, Rule, drop, skip, take, take_pac
+from px.config.imports.kept import LOCAL_ACCESS, Defaults
 from px.core.rules.host_rules import HostRules
 
 NAME: Final = "a configuration of cntlm"
@@ -46,6 +47,13 @@ def read_entries(text: str) -> Iterator[Entry]:
 def count_known(text: str) -> int:
     """Return how many lines of a text are settings of cntlm."""
     return sum(entry.name in KEYWORDS for entry in read_entries(text))
+
+
+def find_defaults(_: ImportDraft) -> Defaults:
+    """Return what a file means that does not have a keyword; see `px.config.imports.kept`."""
+    login = {"username": "", "auth": "NTLM", "workstation": ""}
+    ports = {"port": "3128", "socks": "", "tunnel": ""}
+    return Defaults("cntlm", {**LOCAL_ACCESS, **ports, **login, "noproxy": "", "useragent": ""})
 
 
 # Login

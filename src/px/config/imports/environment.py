@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from px.config.imports.draft import Entry, ImportDraft, Rule, skip
+from px.config.imports.kept import Defaults
 from px.config.imports.upstreams import take_upstreams
 from px.core.host import is_local_target
 from px.core.rules.route import parse_upstreams
@@ -44,6 +45,12 @@ def read_entries(text: str) -> Iterator[Entry]:
 def count_known(text: str) -> int:
     """Return how many variables for proxies a text sets."""
     return sum(1 for _ in read_entries(text))
+
+
+def find_defaults(draft: ImportDraft) -> Defaults:
+    """Return what variables mean that are not set; see `px.config.imports.kept`."""
+    texts = {"username": "", "noproxy": ""}
+    return Defaults("these variables", texts if draft.first(*SCHEMES) else {})
 
 
 def _take_proxies(draft: ImportDraft, entry: Entry) -> None:

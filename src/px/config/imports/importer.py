@@ -12,6 +12,7 @@ from typing import Final
 from px.config.file_text import read_file_text
 from px.config.imports import alpaca, cntlm, environment, original_px, winfoom
 from px.config.imports.draft import Entry, ImportDraft, Rule, ignore
+from px.config.imports.kept import Defaults, find_kept
 from px.config.ini_text import IniError
 from px.config.invocation import Invocation
 from px.config.options import OPTION_BY_NAME
@@ -39,6 +40,7 @@ class Format:
         read: Yields the settings; may raise ValueError.
         rules: What becomes of each setting.
         unknown: What becomes of any other.
+        find_defaults: Returns what the settings mean that a file does not have; see `find_kept`.
     """
 
     name: str
@@ -46,10 +48,11 @@ class Format:
     read: Callable[[str], Iterable[Entry]]
     rules: Mapping[str, Rule]
     unknown: Rule
+    find_defaults: Callable[[ImportDraft], Defaults]
 
 
 def _format_of(module: ModuleType, rules: Mapping[str, Rule], unknown: Rule) -> Format:
-    return Format(module.NAME, module.count_known, module.read_entries, rules, unknown)
+    return Format(module.NAME, module.count_known, module.read_entries, rules, unknown, module.find_defaults)
 
 
 _VARIABLES: Final = _format_of(environment, environment.VARIABLES, ignore)
@@ -74,6 +77,7 @@ class Import:
         warnings: What was not taken over, and what the user should know of the rest.
         notes: What Px does not need.
         password_users: See `ImportDraft`.
+        defaults: What the settings mean that it did not have.
     """
 
     source: str
@@ -82,6 +86,7 @@ class Import:
     warnings: Sequence[str]
     notes: Sequence[str]
     password_users: Sequence[str]
+    defaults: Defaults
 
     @property
     def shown(self) -> list[str]:
@@ -126,7 +131,9 @@ def import_settings(
             warnings.append(f"{option.key} in px.ini is empty now: {reason}")
     _forget_hash(imported, flags, warnings)
     written = {**imported, **flags}
-    _check(path, written, warnings)
+    present = read_ini(path, []) if path.is_file() else {}
+    warnings += find_kept(present, written.keys(), found.source, found.defaults)
+    _check(path, written, present, warnings)
     warnings += write_options(path, written, settings)
     return replace(found, given=imported, warnings=warnings)
 
@@ -145,7 +152,8 @@ def _read(place: str, environ: Mapping[str, str], cwd: Path, target: Path, setti
     for entry in entries:
         form.rules.get(entry.name, form.unknown)(draft, entry)
     warnings += draft.lost
-    return Import(source, form.name, draft.given, warnings, draft.skipped, draft.password_users)
+    defaults = form.find_defaults(draft)
+    return Import(source, form.name, draft.given, warnings, draft.skipped, draft.password_users, defaults)
 
 
 def _read_environment(environ: Mapping[str, str]) -> list[Entry]:
@@ -217,13 +225,14 @@ def _warn_of_outweighed(imported: Mapping[str, Given], given: Mapping[str, Given
         yield f"{other.key} ({other.place}) comes before px.ini: the imported {key} will not count"
 
 
-def _check(path: Path, written: Mapping[str, Given], warnings: list[str]) -> None:
+def _check(
+    path: Path, written: Mapping[str, Given], present: Mapping[str, Given], warnings: list[str]
+) -> None:
     """Check that Px can run with px.ini as it is going to be.
 
     Raises:
         ConfigError: A setting is not valid beside the others.
     """
-    present = read_ini(path, []) if path.is_file() else {}
     if "nthash" in written and sys.platform != "win32" and path.is_file() and path.stat().st_mode & _OTHERS:
         warnings.append(f"{path}: other users can read this file, which has an NT hash now: chmod 600 {path}")
     check_runnable(make_settings([written, present], path, []), warnings)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from px.config.imports.draft import Entry, ImportDraft, Rule, drop, skip, take, take_pac
+from px.config.imports.kept import Defaults
 from px.config.imports.upstreams import take_upstreams
 from px.config.ini_text import IniText, fold_key
 from px.config.options import OPTIONS
@@ -41,6 +42,12 @@ def count_known(text: str) -> int:
         elif entry:
             count += f"{section}:{fold_key(entry['key'])}" in KEYS
     return count
+
+
+def find_defaults(_: ImportDraft) -> Defaults:
+    """Return what a file means that does not have a key; see `px.config.imports.kept`."""
+    texts = {option.name: option.default for option in OPTIONS if option.section and option.is_flag}
+    return Defaults("Px", texts)
 
 
 def _take_server(draft: ImportDraft, entry: Entry) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from px.config.imports.draft import Entry, ImportDraft, Rule, drop, ignore, skip, take
+from px.config.imports.kept import LOCAL_ACCESS, Defaults
 
 NAME: Final = "settings of winfoom"
 #: A line of a Java properties file: the key ends at an ``=``, a ``:`` or a space.
@@ -102,6 +103,15 @@ def count_known(text: str) -> int:
     if text.lstrip().startswith("{"):
         return sum(found["key"].lower() in _JSON_NAMES for found in _JSON_LINE.finditer(text))
     return sum(entry.name in PROPERTIES for entry in _read_properties(text))
+
+
+def find_defaults(draft: ImportDraft) -> Defaults:
+    """Return what a file means that does not have a property; see `px.config.imports.kept`.
+
+    winfoom has two files. The one with timeouts says nothing about the settings of the other one.
+    """
+    texts = {**LOCAL_ACCESS, "username": "", "auth": "ANY", "noproxy": ""}
+    return Defaults("winfoom", texts if draft.first("proxy.type") else {})
 
 
 def _type_of(draft: ImportDraft) -> tuple[str, str]:
