@@ -19,7 +19,7 @@ from tests.free_ports import free_port
 DEFAULT_PORT = 3128
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
-UNTIL_SECONDS = 15.0
+UNTIL_SECONDS = 20.0
 #: The command of a Windows Python under Wine, which runs Px while the test runs on Linux; empty: not used.
 WINDOWS_PYTHON = os.environ.get("WINDOWS_PYTHON", "")
 _PYTHON = [WINDOWS_PYTHON, "-u", "-X", "utf8", "-W", "error"] if WINDOWS_PYTHON else [sys.executable]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.px_process import STOP_SECONDS, PxProcess
+from tests.px_process import STOP_SECONDS, PxProcess, until
 from tests.windows import PYTHONW, running_apart
 
 pytest.importorskip("winreg", reason="needs a Windows console")
 assert sys.platform == "win32"
 
-_SECONDS = 20.0
 _WAYS = [pytest.param("start", sys.executable, id="px"), pytest.param("start_apart", PYTHONW, id="pxw")]
 
 
@@ -44,10 +42,7 @@ class Console:
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
         """Wait for a condition; after too long fail with the text of the console."""
-        deadline = time.monotonic() + _SECONDS
-        while not is_so():
-            assert time.monotonic() < deadline, f"the console shows {self.text!r}"
-            time.sleep(0.05)
+        until(is_so, lambda: f"the console shows {self.text!r}")
 
     def wait_for_text(self, text: str) -> None:
         """Wait until the console shows this text."""

@@ -122,10 +122,7 @@ def test_a_second_signal_ends_px_without_a_drain(tmp_path: Path) -> None:
         client.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: x\r\n\r\n" % origin.getsockname()[1])
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")
         os.kill(px.pid, signal.SIGTERM)
-        deadline = time.monotonic() + 10
-        while "Px ends" not in px.output:
-            assert time.monotonic() < deadline, px.output
-            time.sleep(0.01)
+        px.wait_for_output("Px ends")
         os.kill(px.pid, signal.SIGTERM)
         announced = time.monotonic()
         assert client.recv(100) == b""

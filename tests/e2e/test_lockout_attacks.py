@@ -141,7 +141,7 @@ def test_each_start_without_a_lockout_record_costs_one_login(
                 _replace_worker(px)
                 assert _connect_all(px, network, 12) == {502}
                 os.kill(px.pid, signal.SIGHUP)
-                until(lambda: "reloaded" in px.output)
+                px.wait_for_output("reloaded")
                 assert _connect_all(px, network, 12) == {502}
                 with Client(px.port) as client:
                     assert "cannot write its record" in client.connect("origin.test:1").text

@@ -15,7 +15,6 @@ import threading
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ from px.logs import access_log
 from px.logs.access_log import AccessLog, AccessLogFile, AccessLogStdout, open_sink
 from px.system.state.file_lock import FileLock
 from tests.e2e.peers import read_all, read_head, running_peer
-from tests.px_process import PxProcess
+from tests.px_process import PxProcess, until
 
 NAMES = COLUMNS.split(" ")
 _SECONDS = 15.0
@@ -40,13 +39,6 @@ def read_lines(directory: Path) -> list[str]:
     first, *lines = (directory / "access.log").read_text().splitlines()
     assert first == f"# {COLUMNS}"
     return lines
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    latest = time.monotonic() + _SECONDS
-    while not condition():
-        assert time.monotonic() < latest
-        time.sleep(0.01)
 
 
 # The file
@@ -279,7 +271,7 @@ def test_each_request_writes_a_line_when_it_ends(tmp_path: Path) -> None:
         assert answer.endswith(b"hello")
         send(px, "NONSENSE\r\n\r\n")
         send(px, get("127.0.0.1:1/"))
-        wait_for(lambda: len(read_lines(tmp_path)) == 3)
+        until(lambda: len(read_lines(tmp_path)) == 3)
         good, bad, failed = rows(tmp_path)
         assert as_values(good, WHAT) == f"127.0.0.1 - GET http://{at}/path 200 direct - 0 new ok"
         assert (int(good["up"]), int(good["down"])) == (len(request), len(answer))
@@ -303,7 +295,7 @@ def test_a_tunnel_writes_a_line_when_it_ends(tmp_path: Path) -> None:
             client.sendall(b"x" * 50)
             client.shutdown(socket.SHUT_WR)
             assert len(read_all(client)) == 100
-        wait_for(lambda: read_lines(tmp_path))
+        until(lambda: read_lines(tmp_path))
         (row,) = rows(tmp_path)
         assert as_values(row, WHAT) == f"127.0.0.1 - CONNECT 127.0.0.1:{origin.port} 200 direct - 0 new ok"
         assert (int(row["up"]), int(row["down"])) == (len(head) + 50, len(established) + 100)
@@ -328,7 +320,7 @@ def test_the_line_says_why_a_request_ended_early(tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", px.port), _SECONDS) as client:
             client.sendall(f"CONNECT 127.0.0.1:{silent.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             read_all(client)
-        wait_for(lambda: len(read_lines(tmp_path)) == 2)
+        until(lambda: len(read_lines(tmp_path)) == 2)
         ends = [(row["status"], row["end"]) for row in rows(tmp_path)]
         assert ends == [("200", "cut"), ("200", "idle")]
 
@@ -347,7 +339,7 @@ def test_the_line_says_that_the_client_has_left(tmp_path: Path) -> None:
             client.sendall(get(f"127.0.0.1:{silent.port}/").encode())
             assert asked.wait(_SECONDS)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        wait_for(lambda: read_lines(tmp_path))
+        until(lambda: read_lines(tmp_path))
         assert [(row["status"], row["end"]) for row in rows(tmp_path)] == [("-", "left")]
 
 
@@ -371,7 +363,7 @@ def test_the_line_names_a_client_that_logs_in_at_px(tmp_path: Path) -> None:
         request = get("127.0.0.1:1/")
         send(px, request)
         send(px, request.replace("\r\n\r\n", f"\r\nProxy-Authorization: Basic {login}\r\n\r\n"))
-        wait_for(lambda: len(read_lines(tmp_path)) == 2)
+        until(lambda: len(read_lines(tmp_path)) == 2)
     assert [(row["user"], row["status"]) for row in rows(tmp_path)] == [("-", "407"), ("alice", "502")]
     text = (tmp_path / "access.log").read_text()
     assert "Secret-5c7d" not in text
@@ -381,7 +373,7 @@ def test_the_line_names_a_client_that_logs_in_at_px(tmp_path: Path) -> None:
 def test_a_refused_client_writes_a_line(tmp_path: Path) -> None:
     with PxProcess(tmp_path, "--noproxy=*", "--accesslog=access.log", "--allow=10.0.0.0/8") as px:
         send(px, get("origin.test/secret"))
-        wait_for(lambda: read_lines(tmp_path))
+        until(lambda: read_lines(tmp_path))
         assert as_values(rows(tmp_path)[0], WHAT) == "127.0.0.1 - - - 403 - - 0 - ok"
 
 
@@ -395,8 +387,8 @@ def test_all_workers_write_one_file(tmp_path: Path) -> None:
             sent += 1
             return {row["id"].partition(".")[0] for row in rows(tmp_path)} == set(map(str, px.worker_pids()))
 
-        wait_for(have_both_served)
-        wait_for(lambda: len(read_lines(tmp_path)) == sent)
+        until(have_both_served)
+        until(lambda: len(read_lines(tmp_path)) == sent)
 
 
 def test_two_px_may_write_one_file(tmp_path: Path) -> None:
@@ -404,7 +396,7 @@ def test_two_px_may_write_one_file(tmp_path: Path) -> None:
     with PxProcess(tmp_path, *options) as first, PxProcess(tmp_path, *options) as second:
         for px in (first, second, first):
             send(px, get("127.0.0.1:1/"))
-        wait_for(lambda: len(read_lines(tmp_path)) == 3)
+        until(lambda: len(read_lines(tmp_path)) == 3)
         assert {row["id"].partition(".")[0] for row in rows(tmp_path)} == {str(first.pid), str(second.pid)}
 
 
@@ -412,7 +404,7 @@ def test_two_px_may_write_one_file(tmp_path: Path) -> None:
 def test_accesslog_with_a_dash_writes_to_stdout(tmp_path: Path) -> None:
     with PxProcess(tmp_path, "--noproxy=*", "--accesslog=-") as px:
         send(px, get("127.0.0.1:1/"))
-        wait_for(lambda: "GET http://127.0.0.1:1/ 502" in px.output)
+        px.wait_for_output("GET http://127.0.0.1:1/ 502")
         assert f"# {COLUMNS}\n" in px.output
 
 
@@ -422,7 +414,7 @@ def test_the_file_has_the_format_that_is_asked_for(tmp_path: Path, workers: int)
     options = ("--noproxy=*", "--accesslog=access.log", "--accesslog_format=json")
     with PxProcess(tmp_path, *options, workers=workers) as px:
         send(px, get("127.0.0.1:1/"))
-        wait_for(lambda: (tmp_path / "access.log").stat().st_size)
+        until(lambda: (tmp_path / "access.log").stat().st_size)
     line = json.loads((tmp_path / "access.log").read_text())
     assert (line["method"], line["target"], line["status"]) == ("GET", "http://127.0.0.1:1/", 502)
 

@@ -196,7 +196,7 @@ def test_quit_lets_a_download_end_and_returns_when_px_has_ended(
         client.ask("/held")
         until(lambda: len(origin.heads) == 1)
         quitting = px.start_command("--quit")
-        until(lambda: "Px ends" in px.output)
+        px.wait_for_output("Px ends")
         assert quitting.poll() is None
         origin.release()
         assert len(client.read()[1]) == HELD_BYTES
@@ -349,7 +349,7 @@ def test_each_process_of_px_has_its_own_log_file(tmp_path: Path, origin: Origin)
 def test_verbose_shows_the_log_of_the_workers(tmp_path: Path, origin: Origin) -> None:
     with PxProcess(tmp_path, "--noproxy=*", "--verbose", workers=2) as px:
         assert get(px, origin) == b"ok"
-        until(lambda: f"GET http://127.0.0.1:{origin.port}" in px.output)
+        px.wait_for_output(f"GET http://127.0.0.1:{origin.port}")
 
 
 def test_px_in_a_clone_of_the_repository_can_have_workers(tmp_path: Path, origin: Origin) -> None:

@@ -118,7 +118,7 @@ def test_a_px_that_drains_tells_its_status_and_refuses_a_reload(tmp_path: Path, 
     with PxProcess(tmp_path, "--noproxy=*") as px, Client(px.port, origin) as client:
         client.ask("/held")
         with px.start_command("--quit") as quitting:
-            until(lambda: "Px ends; what is under way" in px.output)
+            px.wait_for_output("Px ends; what is under way")
             assert px.status()["listen"] == loopback_places(px.port)
             assert "not reloaded: Px is ending" in px.command("--reload").stderr
             origin.release()
