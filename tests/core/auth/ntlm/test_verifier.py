@@ -19,7 +19,7 @@ from px.core.auth.ntlm import messages, verifier
 from px.core.auth.ntlm.errors import NtlmError, NtlmMalformedError, NtlmRefusedError
 from px.core.auth.ntlm.md4 import nt_hash
 from px.core.auth.ntlm.messages import NtlmLogin, format_challenge, parse_negotiate
-from px.core.auth.ntlm.proof import hmac_md5, response_key, upcase_name
+from px.core.auth.ntlm.proof import compute_mic, hmac_md5, put_mic, response_key, upcase_name
 from px.core.auth.ntlm.verifier import verify_authenticate
 
 HASH = nt_hash("Password")
@@ -133,6 +133,21 @@ def test_a_promised_mic_cannot_be_left_out():
     blank = shake.authenticate[:72] + bytes(16) + shake.authenticate[88:]
     with pytest.raises(NtlmRefusedError, match="MIC"):
         shake.verify(blank)
+
+
+@pytest.mark.parametrize("length", [0, 1, 15, 17])
+def test_a_session_key_that_an_attacker_could_know_makes_no_mic(length):
+    """An attacker between both sides alters the login, and makes the MIC with the key that he has put in."""
+    shake = Handshake()
+    altered = bytearray(shake.authenticate)
+    key_exchange_and_sign = 0x40000010
+    flags = struct.unpack_from("<I", altered, 60)[0] | key_exchange_and_sign
+    struct.pack_into("<I", altered, 60, flags)
+    struct.pack_into("<HHI", altered, 44, 0, 0, 0)  # another workstation
+    struct.pack_into("<HHI", altered, 52, length, length, 0)
+    mic = compute_mic(b"", shake.negotiate, shake.challenge, bytes(altered))
+    with pytest.raises(NtlmMalformedError, match="not 16 bytes"):
+        shake.verify(put_mic(bytes(altered), mic))
 
 
 def test_a_message_too_short_for_its_promised_mic_is_refused():

@@ -30,6 +30,8 @@ from px.core.auth.ntlm.proof import (
 from px.core.auth.ntlm.target_info import AV_CHANNEL_BINDINGS, AV_FLAG_MIC, parse_target_info, read_flags
 
 _V1_RESPONSE_BYTES = 24
+#: EncryptedRandomSessionKey (MS-NLMP 2.2.1.3): RC4 keeps the 16 octets of the key.
+_SESSION_KEY_BYTES = 16
 #: The fixed part of NTLMv2_CLIENT_CHALLENGE (MS-NLMP 2.2.2.7).
 _CLIENT_CHALLENGE_BYTES = 28
 
@@ -134,9 +136,18 @@ def _check_response(
 
 
 def _export_session_key(message: NtlmAuthenticate, key_exchange_key: bytes) -> bytes:
-    """Return ExportedSessionKey (MS-NLMP 3.2.5.1.2): the client's own key if it sent one, encrypted."""
+    """Return ExportedSessionKey (MS-NLMP 3.2.5.1.2): the client's own key if it sent one, encrypted.
+
+    An attacker cannot choose 16 octets that decrypt to a key that he knows. If the key were shorter, he could
+    guess it, and with an empty one he could make a MIC for messages that he has altered.
+
+    Raises:
+        NtlmMalformedError: The encrypted key is not 16 octets long.
+    """
     if not message.has_own_key:
         return key_exchange_key
+    if len(message.session_key) != _SESSION_KEY_BYTES:
+        raise NtlmMalformedError("the session key is not 16 bytes long")
     return _rc4(key_exchange_key, message.session_key)
 
 
