@@ -281,3 +281,34 @@ def test_a_full_disk_is_reported_once(tmp_path, capsys, monkeypatch):
     assert said.startswith(f"px: lines of the log {handler.baseFilename} are lost: ")
     logging.getLogger("px.test").debug("there is room again")
     assert "there is room again" in Path(handler.baseFilename).read_text()
+
+
+def test_what_a_client_says_adds_no_line_and_commands_no_terminal(tmp_path, capsys):
+    path = open_log(2, verbose=True, cwd=tmp_path, port=3128)
+    assert path is not None
+    log.warning(
+        "no address: %s",
+        "x\n2026-01-01 00:00:00.000 CRITICAL px: pay\x1b]0;t\x07\x9b",
+        extra={"hint": "a\rb"},
+    )
+    close_log()
+    shown = r"no address: x\n2026-01-01 00:00:00.000 CRITICAL px: pay\x1b]0;t\x07\x9b a\rb"
+    assert path.read_text("utf-8").splitlines()[1].endswith(shown)
+    assert capsys.readouterr().out.split("\n")[1].endswith(shown)
+
+
+@pytest.mark.parametrize("is_crash", [True, False])
+def test_a_traceback_keeps_its_lines_but_commands_no_terminal(tmp_path, is_crash):
+    path = open_log(2, verbose=False, cwd=tmp_path, port=3128)
+    assert path is not None
+    try:
+        b"x".decode("a\x1b[2Jb")
+    except LookupError as error:
+        if is_crash:
+            write_crash_log(error, tmp_path)
+        else:
+            log.exception("failed")
+    close_log()
+    _, _, first, *_, last = path.read_text("utf-8").strip().split("\n")
+    assert first == "Traceback (most recent call last):"
+    assert last == r"LookupError: unknown encoding: a\x1b[2Jb"

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from px.core.printable import make_printable
+
 MAX_KINDS: Final = 50
 #: The hop of what a client did wrong: its texts are of its choice, and must not push out what Px met itself.
 CLIENT: Final = "client"
@@ -36,9 +38,6 @@ _VARIABLE = re.compile(
     | \d+
     """,
     re.IGNORECASE | re.VERBOSE,
-)
-_NOT_PRINTABLE = re.compile(
-    r"[^\x20-\x7e\xa0-\U0010ffff]|[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
 )
 
 #: A problem as JSON: the fields of `Problem`.
@@ -175,7 +174,7 @@ def _trim(problems: dict[tuple[str, str], Problem]) -> None:
 def clean(text: str, max_length: int = MAX_TEXT) -> str:
     """Return a text in one line, printable and not too long."""
     text = " ".join(text[: 2 * max_length].split())
-    text = _NOT_PRINTABLE.sub("?", text)
+    text = make_printable(text)
     return text if len(text) <= max_length else text[: max_length - len(_CUT)] + _CUT
 
 

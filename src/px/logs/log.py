@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from px import __version__
+from px.core.printable import escape_line, escape_lines
 from px.core.startup_errors import ConfigError
 from px.core.trace.request_trace import RequestLogger
 from px.system.state.file_lock import claim
@@ -66,18 +67,24 @@ def redact(text: str) -> str:
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats a record, with its ``hint`` if it has one, and redacts all of it, including tracebacks."""
+    """Formats a record, with its ``hint`` if it has one, and redacts all of it, including tracebacks.
+
+    A message may quote a client or an upstream. So it is one line, and no control character of it reaches the
+    terminal; only a traceback, or the ``traceback`` of a record, keeps its line breaks.
+    """
 
     def __init__(self) -> None:
         super().__init__(_LINE, "%Y-%m-%d %H:%M:%S", defaults={"request": ""})
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without credentials."""
-        return redact(super().format(record))
+        return redact(escape_lines(super().format(record)))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of the standard library
-        """Return the line of a record."""
-        return f"{super().formatMessage(record)} {getattr(record, 'hint', '')}".rstrip()
+        """Return the line of a record, and its ``traceback`` if it has one."""
+        line = escape_line(f"{super().formatMessage(record)} {getattr(record, 'hint', '')}".rstrip())
+        report = getattr(record, "traceback", "")
+        return f"{line}\n{report}" if report else line
 
 
 # Handlers
@@ -247,7 +254,7 @@ def describe_crash(error: Exception) -> str:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]  # the group itself says nothing more
     where = f"; the traceback is in {path}" if path else ""
-    return redact(f"crashed: {type(error).__name__}: {error}") + where
+    return redact(escape_line(f"crashed: {type(error).__name__}: {error}")) + where
 
 
 def write_crash_log(error: BaseException, cwd: Path) -> Path | None:
@@ -259,7 +266,7 @@ def write_crash_log(error: BaseException, cwd: Path) -> Path | None:
     """
     report = redact("".join(traceback.format_exception(error)))
     if _ROOT.handlers:  # else Python would print it
-        _ROOT.critical("crashed\n%s", report)
+        _ROOT.critical("crashed", extra={"traceback": report})
     return _write_report(report, cwd)
 
 
