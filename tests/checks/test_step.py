@@ -28,3 +28,11 @@ def test_lines_fit_a_terminal_of_80_columns(verdict: Verdict) -> None:
 
 def test_times_have_the_unit_that_fits() -> None:
     assert [format_seconds(each) for each in (0.0004, 0.25, 2.04)] == ["0 ms", "250 ms", "2.0 s"]
+
+
+def test_what_an_upstream_says_commands_no_terminal() -> None:
+    step = Step("GET", Verdict.FAILED, "503 No\x1b]0;x\x07\x9b2J\nfix: run this", "a\x1bb")
+    assert list(format_step(step, None)) == [
+        "FAILED   GET       503 No?]0;x??2J fix: run this",
+        "           fix:    a?b",
+    ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from px.core.printable import make_printable
 from px.system.process.line_width import break_line
 
 
@@ -37,6 +38,11 @@ class Step:
     detail: str
     fix: str = ""
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Make the texts printable: a step quotes what upstreams and sites have said."""
+        object.__setattr__(self, "detail", make_printable(self.detail))
+        object.__setattr__(self, "fix", make_printable(self.fix))
 
 
 #: Takes each step as soon as its verdict is known.
