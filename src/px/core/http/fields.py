@@ -13,13 +13,13 @@ from px.core.http.grammar import OWS, TOKEN
 #: They are found and edited without parsing the other lines.
 NOTABLE_FIELDS = frozenset(
     b"authorization connection content-length expect host keep-alive max-forwards proxy-authenticate"
-    b" proxy-authentication-info proxy-authorization proxy-connection te trailer transfer-encoding upgrade"
-    b" user-agent via".split()
+    b" proxy-authentication-info proxy-authorization proxy-connection proxy-status te trailer"
+    b" transfer-encoding upgrade user-agent via".split()
 )
 # Sorted by first letters, so that most lines of other fields fail at their first octet.
 _NOTABLE_LINE = re.compile(
     rb"\n((?:[Aa](?i:uthorization)|[Cc](?i:on(?:nection|tent-length))|[Hh](?i:ost)|[Uu](?i:ser-agent|pgrade)"
-    rb"|[Pp](?i:roxy-(?:connection|auth(?:orization|enticat(?:e|ion-info))))"
+    rb"|[Pp](?i:roxy-(?:connection|status|auth(?:orization|enticat(?:e|ion-info))))"
     rb"|[Tt](?i:e|ransfer-encoding|railer)|[Ee](?i:xpect)|[Kk](?i:eep-alive)|[Mm](?i:ax-forwards)|[Vv](?i:ia))):"
     rb"([^\r]*+)"
 )

@@ -7,6 +7,7 @@ last. Px speaks HTTP/1.1 on both sides, whatever version it received (RFC 9112 2
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from px.core.http.fields import NOTABLE_FIELDS, Fields
@@ -44,6 +45,10 @@ _UPGRADE = frozenset((b"upgrade",))
 # HTTP/1.1. An expectation without a body is not allowed: some proxies close after a 407 to it, because a body
 # may follow.
 _EXPECT = frozenset((b"expect",))
+
+#: A member of Proxy-Status (RFC 9209 2) that names Px: a token, or a string.
+_OF_PX = re.compile(rb"""(?i)(?:^|,)[ \t]*"?px"?[ \t]*(?:[;,]|$)""")
+_PROXY_STATUS = frozenset((b"proxy-status",))
 
 _UPGRADE_STATUSES = (101, 426)  # RFC 9110 15.2.2, 15.5.22
 _NO_CONTENT = 204
@@ -109,7 +114,8 @@ def format_response(
     """Return a response for the client, the empty line included.
 
     A 101 and a 426 keep their Upgrade. A 1xx and a 204 lose Content-Length and Transfer-Encoding, which they
-    must not have (RFC 9110 8.6, RFC 9112 6.1); the caller drops them from a 2xx answer to CONNECT.
+    must not have (RFC 9110 8.6, RFC 9112 6.1); the caller drops them from a 2xx answer to CONNECT. An answer
+    of another hop loses a Proxy-Status that names Px, so that only Px's own answers have one.
 
     Args:
         head: The next hop's head.
@@ -126,6 +132,8 @@ def format_response(
     status = head.status
     if status < 200 or status == _NO_CONTENT:  # noqa: PLR2004 - 1xx
         dropped |= _OF_A_BODY
+    if any(map(_OF_PX.search, head.notable.get(b"proxy-status", ()))):
+        dropped |= _PROXY_STATUS
     if status in _UPGRADE_STATUSES and b"upgrade" in head.notable and b"upgrade" not in drop:
         dropped -= _UPGRADE
         options.append(b"Upgrade")
