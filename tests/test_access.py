@@ -15,6 +15,7 @@ import pytest
 
 from px.downstream.refusals import MAX_LINGERING
 from tests.px_process import PxProcess, until
+from tests.small_origin import get, running_origin
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="has 127.0.0.1 only")
 
@@ -199,6 +200,45 @@ def begin_connection(px: PxProcess) -> socket.socket:
     sock.setblocking(False)
     sock.connect_ex(("127.0.0.1", px.port))
     return sock
+
+
+PAGE = "/status.json"
+
+
+def ask_through(px: PxProcess, other: PxProcess, host: str, *, by_tunnel: bool) -> int:
+    """Send a request for a page of another Px through a Px; return the status."""
+    connection = http.client.HTTPConnection("127.0.0.1", px.port, timeout=10)
+    with contextlib.closing(connection):
+        if not by_tunnel:
+            connection.request("GET", f"http://{host}:{other.port}{PAGE}")
+            return connection.getresponse().status
+        connection.set_tunnel(host, other.port)
+        try:
+            connection.request("GET", PAGE, headers={"Host": f"127.0.0.1:{other.port}"})
+        except OSError as error:  # its text has the status of the tunnel
+            return int(str(error).split()[3])
+        return connection.getresponse().status
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0"])
+def test_no_client_reads_the_pages_of_another_px_of_the_user(tmp_path: Path, host: str) -> None:
+    """For the other Px the request would come from its own user, whoever the client of this one is."""
+    with PxProcess(tmp_path, "--noproxy=*") as px, PxProcess(tmp_path, "--noproxy=*") as other:
+        assert ask_through(px, other, host, by_tunnel=True) == 403
+        assert ask_through(px, other, host, by_tunnel=False) == 403
+        connection = http.client.HTTPConnection("127.0.0.1", other.port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", PAGE)
+            assert connection.getresponse().status == 200
+
+
+def test_another_px_of_the_user_can_be_the_upstream(tmp_path: Path) -> None:
+    with (
+        PxProcess(tmp_path, "--noproxy=*") as other,
+        PxProcess(tmp_path, f"--proxy=127.0.0.1:{other.port}") as px,
+        running_origin([]) as origin,
+    ):
+        assert get(px, f"127.0.0.1:{origin}").startswith(b"HTTP/1.1 200 ")
 
 
 def is_refused(client: socket.socket) -> bool:

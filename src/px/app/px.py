@@ -17,6 +17,8 @@ from px.app.hops import UpstreamHops
 from px.app.own_pages import OwnPages, PageQuestions
 from px.app.proxy_discovery import PAC_THREADS, make_discovery, make_px_check, planned_addresses
 from px.app.upstream_probes import UpstreamProbes
+from px.core.host import to_address
+from px.core.http.target import Authority
 from px.core.login.upstream_state import UpstreamLogin
 from px.core.rules.route import UpstreamAddress
 from px.core.startup_errors import ConfigError
@@ -40,6 +42,7 @@ from px.system.login.keyring import Keyring
 from px.system.network_change.interfaces import OwnAddresses
 from px.system.network_change.watcher import NetworkChanges
 from px.system.process.open_files import raise_limit
+from px.system.state.instance import Instance
 from px.upstream.connections.dial import Dialer
 from px.upstream.connections.hop_dialer import HopDialer
 from px.upstream.connections.pool import MAX_IDLE, Pool
@@ -116,6 +119,17 @@ def _make_listener(
     )
 
 
+def _is_other_px(at: Authority, *, state: Path, is_own: Callable[[str], bool]) -> bool:
+    """Return whether another Px of this user listens at an IP address, as the locks in its state tell."""
+    address = to_address(at.host)
+    if address is None or not (address.is_unspecified or is_own(at.host)):
+        return False
+    try:
+        return Instance(state, at.port).is_running()
+    except OSError:
+        return True
+
+
 class PxParts(NamedTuple):
     """The parts of a `Px` in the order in which a request meets them.
 
@@ -174,7 +188,11 @@ class Px:
         dialer = Dialer(io_loop, self._resolver, settings.socktimeout, self._is_px)
         self._hops = UpstreamHops(settings, state, installation, self._login_threads, io_loop.now, unrecorded)
         self._hop_dialer = HopDialer(
-            dialer, settings.socktimeout, self._hops.socks_login_of, tls_server_end_point
+            dialer,
+            settings.socktimeout,
+            self._hops.socks_login_of,
+            tls_server_end_point,
+            partial(_is_other_px, state=state, is_own=is_own),
         )
         self._probes = UpstreamProbes(self._hop_dialer.dial, self._hops.hop_of, io_loop.now)
         self._health = self._probes.health

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 from weakref import WeakSet
 
-from px.core.errors import LoopError, PxError, UnreachableError
+from px.core.errors import ForbiddenError, LoopError, PxError, UnreachableError
 from px.core.http.target import Authority
 from px.io.completion_stream import CompletionStream
 from px.io.io_loop import NEVER, IoLoop
@@ -45,6 +45,9 @@ _PROXY_STATUS: Final = {
     errno.ETIMEDOUT: "connection_timeout",
 }
 
+#: Whether something is true of an address.
+IsAt = Callable[[Authority], bool]
+
 
 class Dialer:
     """Connects to hosts.
@@ -62,7 +65,7 @@ class Dialer:
         io_loop: IoLoop,
         resolver: Resolver,
         timeout_seconds: float,
-        is_own: Callable[[Authority], bool],
+        is_own: IsAt,
     ) -> None:
         self._io_loop = io_loop
         self._resolver = resolver
@@ -70,18 +73,23 @@ class Dialer:
         self._is_own = is_own
         self._opened: WeakSet[SocketStream | CompletionStream] = WeakSet()
 
-    async def connect(self, host: str, port: int) -> SocketStream | CompletionStream:
+    async def connect(
+        self, host: str, port: int, is_forbidden: IsAt | None = None
+    ) -> SocketStream | CompletionStream:
         """Return a stream to the first address that answers.
 
+        Args:
+            host: The name or address.
+            port: The port.
+            is_forbidden: Whether another Px of this user listens at an address. Then no client may be
+                connected to it; None: any address will do, because the host is an upstream.
+
         Raises:
-            UnreachableError: The name is unknown, or no address answers in time.
+            UnreachableError: The name is unknown, its addresses are not for clients, or none answers in time.
             ExhaustedError: This computer cannot open another connection.
         """
-        found = await self._resolver.resolve(host)
-        addresses = [address for address in found if not self._is_own(Authority(address, port))]
+        addresses = self._choose(await self._resolver.resolve(host), port, is_forbidden)
         try:
-            if not addresses:
-                raise _self_connect_error()
             if len(addresses) == 1:
                 deadline = self._io_loop.now() + self._timeout_seconds
                 sock = await _connect(self._io_loop, addresses[0], port, deadline)
@@ -100,6 +108,18 @@ class Dialer:
         stream = open_stream(sock, self._io_loop, f"{host}:{port}")
         self._opened.add(stream)
         return stream
+
+    def _choose(self, found: Sequence[str], port: int, is_forbidden: IsAt | None) -> Sequence[str]:
+        """Return the addresses that Px may connect to, at least one."""
+        addresses = [address for address in found if not self._is_own(Authority(address, port))]
+        if not addresses:
+            raise _self_connect_error()
+        if is_forbidden is None:
+            return addresses
+        allowed = [address for address in addresses if not is_forbidden(Authority(address, port))]
+        if not allowed:
+            raise _other_px_error()
+        return allowed
 
     def lose_stranded(self) -> None:
         """Break the connections that no longer lead to their peers, because the network has changed."""
@@ -224,6 +244,15 @@ def _self_connect_error() -> UnreachableError:
         "Name the upstream, not Px, in --proxy, in the PAC script or in the system's settings.",
         status=LoopError.status,
         proxy_status=LoopError.proxy_status,
+    )
+
+
+def _other_px_error() -> UnreachableError:
+    return UnreachableError(
+        "Another Px of this user listens there.",
+        "Connect to it without a proxy. It may also be an upstream of Px, named by --proxy.",
+        status=ForbiddenError.status,
+        proxy_status=ForbiddenError.proxy_status,
     )
 
 

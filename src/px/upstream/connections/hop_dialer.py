@@ -13,7 +13,7 @@ from px.core.socks.login import SocksLogin
 from px.io.stream import Stream
 from px.upstream.connections.connect_times import ConnectTimes
 from px.upstream.connections.connection import Connection, Hop
-from px.upstream.connections.dial import Dialer
+from px.upstream.connections.dial import Dialer, IsAt
 from px.upstream.connections.socks_client import open_socks
 from px.upstream.connections.tls import make_tls_context, open_tls
 
@@ -27,6 +27,8 @@ class HopDialer:
         socks_login_of: Returns the login at a SOCKS upstream.
         make_channel_bindings: Returns the channel bindings of a DER-encoded certificate (RFC 5929), or None
             if it has none.
+        is_other_px: Whether another Px of this user listens at an address: Px connects no client to it. For
+            that Px each connection from this one is one of its own user, whoever the client is.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class HopDialer:
         timeout_seconds: float,
         socks_login_of: Callable[[UpstreamAddress], SocksLogin],
         make_channel_bindings: Callable[[bytes], bytes | None],
+        is_other_px: IsAt,
     ) -> None:
         self._dialer = dialer
         self._timeout_seconds = timeout_seconds
         self._socks_login_of = socks_login_of
         self._make_channel_bindings = make_channel_bindings
+        self._is_other_px = is_other_px
         self.connect_times = ConnectTimes()
         self._tls_context: ssl.SSLContext | None = None  # made at the first TLS connection: takes 10 ms
 
@@ -66,8 +70,11 @@ class HopDialer:
 
     async def _connect(self, hop: Hop) -> Connection:
         first = hop.by or hop
+        is_origin = hop.by is None and not hop.is_upstream
         try:
-            stream = await self._dialer.connect(first.host, first.port)
+            stream = await self._dialer.connect(
+                first.host, first.port, self._is_other_px if is_origin else None
+            )
         except UnreachableError as error:
             raise _explain(error, hop) from error
         if not hop.is_tls:
