@@ -113,3 +113,9 @@ def test_announcements_of_the_proxy_go_to_stdout(cwd, app, monkeypatch, capsys):
     app.run = announce_itself
     main_module.run_command(["--proxy=h"])
     assert capsys.readouterr() == ("Px listens\n", "")
+
+
+@pytest.mark.parametrize("show", [print_message, print_error])
+def test_what_a_file_says_commands_no_terminal(show, capsys):
+    show("F\x9bo\x1b[2J: unknown")
+    assert capsys.readouterr().err == "px: F\\x9bo\\x1b[2J: unknown\n"

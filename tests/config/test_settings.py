@@ -849,3 +849,28 @@ def test_missing_certificates_cause_a_warning(dirs):
     missing = str(dirs.cwd / "none.pem")
     invocation = dirs.load("--proxy=https://h", SSL_CERT_FILE=missing, SSL_CERT_DIR=str(dirs.cwd))
     assert invocation.warnings == (f"SSL_CERT_FILE={missing} (in the environment): no such file",)
+
+
+@pytest.mark.parametrize("char", ["\x1b", "\n", "\x9b"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pac", "http://h/p{}.pac"),
+        ("accesslog", "a{}.log"),
+        ("username", "al{}ice"),
+        ("client_username", "al{}ice"),
+        ("workstation", "PC{}1"),
+        ("useragent", "a{}b"),
+        ("proxy", "al{}ice@h:1"),
+        ("proxy", "h{}x:1"),
+        ("listen", "::1{}x"),
+        ("allow", "10.0.0.1{}x"),
+        ("auth", "NT{}LM"),
+        ("pac_encoding", "utf{}8"),
+        ("tunnel", "1:h{}x:2"),
+    ],
+)
+def test_no_option_has_control_characters(dirs, name, text, char):
+    """They would become lines of px.ini and of logs, and commands for terminals."""
+    given = {"PX_PROXY": "h:1", f"PX_{name.upper()}": text.format(char)}
+    assert dirs.error(**given).isprintable()

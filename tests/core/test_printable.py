@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from px.core.printable import escape_line, escape_lines, is_printable, make_printable
+from px.core.printable import escape_line, escape_lines, has_control, is_printable, make_printable
 
 
 @pytest.mark.parametrize("char", ["\x00", "\x07", "\x1b", "\x7f", "\x80", "\x9b", "\x9f", "\u202e", "\udce4"])
 def test_no_character_that_commands_a_terminal_or_turns_the_text_is_shown(char: str) -> None:
     assert make_printable(f"a{char}b") == "a?b"
     assert is_printable(escape_line(f"a{char}b"))
+    assert has_control(f"a{char}b") is (char != "\udce4")
     assert not is_printable(char)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from px import __version__
+from px.core.printable import escape_lines
 from px.system.process.standard_output import until_reader_leaves
 
 EXIT_OK: Final = 0
@@ -75,10 +76,13 @@ def colour_start(line: str, start: str, colour: str) -> str:
 
 
 def _print_lines(prefix: str, text: str, colour: str) -> None:
-    """Print on stderr: in lines that fit a terminal, with a coloured prefix where the user wants colours."""
+    """Print on stderr: in lines that fit a terminal, with a coloured prefix where the user wants colours.
+
+    The text may quote a file or an upstream: its control characters are printed as escapes.
+    """
     from px.system.process.line_width import break_line, find_columns, has_colours  # noqa: PLC0415
 
-    lines = break_line(prefix + text, find_columns(sys.stderr), _INDENT)
+    lines = break_line(escape_lines(prefix + text), find_columns(sys.stderr), _INDENT)
     if colour and has_colours(sys.stderr, os.environ):
         lines[0] = colour_start(lines[0], prefix, colour)
     print("\n".join(lines), file=sys.stderr, flush=True)

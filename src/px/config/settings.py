@@ -13,6 +13,7 @@ from px.config.options import OPTION_BY_NAME, OPTIONS
 from px.config.ports import check_client_logins, check_ports, name_ports
 from px.config.sources import Given
 from px.core.auth.policy import AuthPolicy
+from px.core.printable import escape_line
 from px.core.rules.access import Access, ListenAddresses
 from px.core.rules.host_rules import HostRules
 from px.core.rules.route import UpstreamAddress
@@ -187,7 +188,8 @@ def parse_given(given: Given) -> object:
     except ValueError as error:
         is_commented = not option.hides(given.text) and _COMMENT.search(given.text)
         hint = f"; {_COMMENT_HINT}" if is_commented and _COMMENT_HINT not in str(error) else ""
-        raise ConfigError(f"{given.written}: {error}; valid is: {option.valid}{hint}") from None
+        reason = escape_line(str(error))  # it may quote a part of the text
+        raise ConfigError(f"{given.written}: {reason}; valid is: {option.valid}{hint}") from None
 
 
 def _warn_of_skipped(given: Mapping[str, Given], values: Mapping[str, Any]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Final
 from px.core.auth.policy import POLICY_NAMES, AuthPolicy
 from px.core.errors import PacError
 from px.core.host import MAX_COMPUTER_NAME_CHARS, MAX_PORT, is_host
+from px.core.printable import has_control
 from px.core.quotes import strip_quotes
 from px.core.rules.access import ALL_INTERFACES, LOCALHOST, ListenAddresses
 from px.core.rules.host_rules import HostRules
@@ -47,7 +48,9 @@ def parse_boolean(text: str) -> bool:
 
 
 def parse_text(text: str) -> str:
-    """Read any text."""
+    """Read any text without control characters."""
+    if has_control(text):
+        raise ValueError("has control characters")
     return strip_quotes(text)
 
 
@@ -84,6 +87,8 @@ def parse_encoding(text: str) -> str:
         "x".encode(name)
     except LookupError:
         raise ValueError(f"unknown character encoding {text!r}") from None
+    if has_control(name):  # Python ignores them in the name of an encoding
+        raise ValueError(f"unknown character encoding {text!r}")
     return name
 
 

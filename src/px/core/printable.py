@@ -18,6 +18,14 @@ def is_printable(text: str) -> bool:
     return _NOT_PRINTABLE.search(text) is None
 
 
+def has_control(text: str) -> bool:
+    """Return whether a text has a character that `make_printable` replaces, other than half a surrogate pair.
+
+    Python gives such a half for each byte of a path that is not UTF-8 (PEP 383).
+    """
+    return any(not "\ud800" <= found[0] <= "\udfff" for found in _NOT_PRINTABLE.finditer(text))
+
+
 def make_printable(text: str) -> str:
     """Return a text in one line, with a space for white space and ``?`` for what must not be shown."""
     return text if is_printable(text) else _NOT_PRINTABLE.sub("?", text.translate(_TO_SPACES))

@@ -87,3 +87,23 @@ def test_texts_that_are_no_location(text, reason):
 )
 def test_the_shown_form_of_a_location_has_no_secret(text, shown):
     assert shorten_location(text) == shown
+
+
+@pytest.mark.parametrize("is_windows", [True, False])
+@pytest.mark.parametrize("char", ["\x1b", "\n", "\r", "\x9b", "\u2028", "\u202e"])
+@pytest.mark.parametrize("place", ["http://h/p{}.pac", "/etc/p{}.pac", "file:///etc/p{}.pac", "data:,{}x"])
+def test_a_location_with_control_characters_is_refused(place, char, is_windows):
+    with pytest.raises(PacError, match="control characters") as caught:
+        parse_pac_location(place.format(char), is_windows=is_windows)
+    assert caught.value.cause.isprintable()
+
+
+def test_a_file_url_cannot_hide_control_characters():
+    with pytest.raises(PacError, match="control characters"):
+        parse_pac_location("file:///etc/p%1B%0A.pac", is_windows=False)
+    assert parse_pac_location("http://h/p%1B.pac", is_windows=False).value == "http://h/p%1B.pac"
+
+
+def test_a_path_may_have_bytes_that_are_not_utf_8():
+    assert parse_pac_location("/etc/p\udce4.pac", is_windows=False).value == "/etc/p\udce4.pac"
+    assert shorten_location("/etc/p\udce4\x1b.pac") == r"/etc/p\udce4\x1b.pac"

@@ -173,7 +173,7 @@ async def test_the_error_for_a_file_that_cannot_be_loaded_names_the_cause(tmp_pa
     await fail(str(large), "larger than 5 MB")
     large.write_bytes(b"x" * MAX_BYTES)
     assert len((await load(str(large))).text) == MAX_BYTES
-    await fail("a\0b", "null")
+    await fail("a\0b", "control characters")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a named pipe is a file on POSIX only")

@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from px.core.errors import PacError
+from px.core.printable import escape_line, has_control
 
 _MAX_SHOWN_CHARS: Final = 200
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters at least: C:\proxy.pac is a path
@@ -32,9 +33,18 @@ def parse_pac_location(text: str, *, is_windows: bool) -> PacLocation:
     ``file://C:\proxy.pac``, ``file://server/share/proxy.pac`` (RFC 8089 and its appendix E).
 
     Raises:
-        PacError: Px does not know this kind of location.
+        PacError: Px does not know this kind of location, or it has control characters.
     """
-    location = text.strip()
+    location = _parse(text.strip(), is_windows=is_windows)
+    if has_control(text.strip()) or has_control(location.value):
+        raise PacError(
+            f"The PAC script {shorten_location(text)} cannot be loaded: its location has control characters.",
+            "Write the path or the URL again, without what cannot be seen.",
+        )
+    return location
+
+
+def _parse(location: str, *, is_windows: bool) -> PacLocation:
     found = _SCHEME.match(location)
     scheme = found[1].lower() if found else ""
     if not scheme:
@@ -101,8 +111,11 @@ def _to_windows_path(host: str, path: str) -> str:
 
 
 def shorten_location(location: str) -> str:
-    """Return a location that is safe to show: without a password or query, and never a whole script."""
-    text = location.strip()
+    """Return a location that is safe to show: without a password or query, and never a whole script.
+
+    Control characters are written as escapes.
+    """
+    text = escape_line(location.strip())
     if text.lower().startswith("data:"):
         return "in the data: URL"
     text = hide_query(re.sub(r"(?<=://)[^/?#]*@", "", text))

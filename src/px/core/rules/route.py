@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from px.core.host import parse_host_port
+from px.core.printable import has_control
 from px.core.rules.upstream_list import FORM, ListedUpstream, split_upstreams
 from px.core.secret import Secret
 
@@ -162,6 +163,8 @@ def _parse_userinfo(userinfo: str, shown: str) -> tuple[str, Secret | None]:
         raise ValueError(f"{shown}: no user name before the @")
     if any("\ud800" <= char <= "\udfff" for char in userinfo):
         raise ValueError(f"{shown}: user or password is not in this locale's encoding; percent-encode it")
+    if has_control(unquote(username)):
+        raise ValueError(f"{shown}: control characters in the user name")
     return unquote(username), Secret(unquote(password)) if colon else None
 
 
@@ -169,8 +172,6 @@ def _check_socks_login(scheme: str, username: str, password: Secret | None, show
     """Raise ValueError for a login that the protocol cannot carry."""
     if scheme == "socks4" and password is not None:
         raise ValueError(f"{shown}: SOCKS4 knows user names, but no passwords; use socks5://")
-    if scheme == "socks4" and "\0" in username:
-        raise ValueError(f"{shown}: SOCKS4 allows no NUL in a user name")
     longest = max(len(text.encode()) for text in (username, password.reveal() if password else ""))
     if longest > MAX_SOCKS_LOGIN_BYTES:
         raise ValueError(f"{shown}: SOCKS allows user and password {MAX_SOCKS_LOGIN_BYTES} bytes at most")
