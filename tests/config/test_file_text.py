@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import codecs
+import os
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from px.config.file_text import decode
+from px.config.file_text import MAX_FILE_BYTES, decode, read_file_text
+from px.core.startup_errors import ConfigError
 
 #: A typical px.ini: mostly ASCII.
 TEXT = "[proxy]\n# für das Büro, €5\nserver = proxy:8080\n"
@@ -74,3 +78,24 @@ def test_marks_that_tools_leave_in_a_file_are_not_part_of_its_text(data: bytes):
 @given(st.binary(max_size=60))
 def test_any_bytes_decode_to_a_text_without_nul(data: bytes):
     assert "\0" not in decode(data).text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no FIFOs")
+@pytest.mark.parametrize("place", ["FIFO", "/dev/zero", "/dev/null"])
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path, place: str):
+    """A FIFO without a writer would hold Px up for ever, and a device may have no end."""
+    path = tmp_path / place
+    if place == "FIFO":
+        os.mkfifo(path)
+    with pytest.raises(ConfigError, match="is no regular file"):
+        read_file_text(path, [])
+
+
+def test_a_file_has_a_limit(tmp_path: Path):
+    path = tmp_path / "f"
+    path.write_bytes(b"a" * MAX_FILE_BYTES)
+    assert len(read_file_text(path, []).text) == MAX_FILE_BYTES
+    with path.open("ab") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(ConfigError, match="larger than 1 MiB"):
+        read_file_text(path, [])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import codecs
 import locale
+import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -23,6 +25,8 @@ _MARKS: Final = (
 )
 #: In UTF-16, at least this share of every second byte is zero if the text is mostly ASCII.
 _UTF16_SHARE: Final = 0.5
+#: Files of settings are much smaller, and the time to read them grows with them.
+MAX_FILE_BYTES: Final = 1024 * 1024
 #: Remains of tools that are no text: a byte order mark at the start of any line, from joined files or a mark
 #: set twice; at the end of the file the Ctrl-Z of DOS, or half a character of a truncated file.
 _REMAINS: Final = re.compile(r"^\ufeff+|[\x1a\ufffd]+(?=\s*\Z)", re.MULTILINE)
@@ -49,17 +53,28 @@ def read_file_text(path: Path, warnings: list[str]) -> FileText:
     """Return the text of a file; add a warning, with the remedy, if the file is not clean UTF-8.
 
     Raises:
-        ConfigError: The file cannot be read.
+        ConfigError: The file cannot be read, is no regular file, or is larger than `MAX_FILE_BYTES`.
     """
     try:
-        found = decode(path.read_bytes())
+        with open(path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigError(f"{path}: is no regular file; save what it gives in a file")
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: is larger than {MAX_FILE_BYTES // 1024**2} MiB, so it has no settings")
+    found = decode(data)
     if found.encoding != "UTF-8":
         warnings.append(f"{path}: is not UTF-8 text and was read as {found.encoding}; save it as UTF-8")
     if found.had_nuls:
         warnings.append(f"{path}: has NUL bytes, which were left out; check the file and save it again")
     return found
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting, as for the writer of a FIFO."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def decode(data: bytes) -> FileText:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from px.config.imports.cntlm import read_entries
+from px.config.imports.draft import Entry, ImportDraft
 from px.core.http.target import Authority
 
 from .conversion import Converter
@@ -165,3 +166,26 @@ def test_a_pac_script_comes_before_the_proxies(converter: Converter):
 )
 def test_a_malformed_value_is_an_error_with_its_place(converter: Converter, line, message):
     assert converter.error(f"{LOGIN}{line}\n").startswith(message)
+
+
+def test_a_list_of_many_lines_keeps_its_order_and_names_each_rule_once(converter: Converter):
+    lines = "".join(f"NoProxy n{number % 2000}.test\n" for number in range(4000))
+    done = converter.convert(f"{LOGIN}Proxy q:2\nProxy q:2\n{lines}")
+    assert f"noproxy = {', '.join(f'=n{number}.test' for number in range(2000))}\n" in done.ini
+    assert "server = proxy.corp.example:8080, q:2\n" in done.ini
+
+
+def test_the_time_for_a_file_does_not_grow_with_the_square_of_its_lines(tmp_path):
+    searches = 0
+
+    class Entries(list[Entry]):
+        def __iter__(self):
+            nonlocal searches
+            searches += 1
+            return super().__iter__()
+
+    draft = ImportDraft("f", Entries([Entry("Allow", "10.0.0.1", 1)] * 1000), tmp_path, 3128)
+    for _ in range(1000):
+        assert len(draft.all("allow", "deny")) == 1000
+        assert draft.first("pac", "pacfile") is None
+    assert searches == 2

@@ -95,6 +95,10 @@ def test_without_a_proxy_px_connects_directly(converter: Converter):
             '{"proxyType": "HTTP",\n"proxyPort": [1],\n}',
             "foreign.conf: not settings of winfoom that can be read: ",
         ),
+        (
+            '{"proxyType":"HTTP","proxyHost":' + "[" * 200_000 + "]" * 200_000 + "}",
+            "foreign.conf: not settings of winfoom that can be read: it is nested too deeply",
+        ),
         ('{"proxyType": "HTTP",\n"proxyHost": "p", "proxyPort": [1]}', "proxyHost=p:[1] (foreign.conf:2): "),
         ("local.port=1\nproxy.type=FTP\n", "foreign.conf:2: proxy.type: unknown; valid is: HTTP, SOCKS4"),
         ("proxy.type=HTTP\nlocal.port=none\n", "local.port=none (foreign.conf:2): not a number"),

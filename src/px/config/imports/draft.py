@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +55,6 @@ class ImportDraft:
         own_port: The port of Px, unless the configuration names one.
 
     Attributes:
-        given: The settings of Px, by the name of the option.
         lost: A message for each setting that is not taken over, although somebody may miss it.
         skipped: A message for each setting that Px does not need.
         password_users: The users whose passwords are not taken over; empty for the user of `username`.
@@ -63,17 +62,29 @@ class ImportDraft:
 
     def __init__(self, source: str, entries: Sequence[Entry], directory: Path, own_port: int) -> None:
         self.entries = entries
+        self._found: dict[tuple[str, ...], list[Entry]] = {}
         self.own_port = own_port
-        self.given: dict[str, Given] = {}
+        self._given: dict[str, Given] = {}
+        self._lists: dict[str, dict[str, None]] = {}
         self.lost: list[str] = []
         self.skipped: list[str] = []
         self.password_users: list[str] = []
         self._source = source
         self._directory = directory
 
+    @property
+    def given(self) -> dict[str, Given]:
+        """The settings of Px, by the name of the option."""
+        lists = {
+            name: replace(self._given[name], text=", ".join(texts)) for name, texts in self._lists.items()
+        }
+        return {**self._given, **lists}
+
     def all(self, *names: str) -> list[Entry]:
         """Return the settings of these names (in lower case), in order."""
-        return [entry for entry in self.entries if entry.name in names]
+        if names not in self._found:  # a file may have ten thousands of lines, each of which asks
+            self._found[names] = [entry for entry in self.entries if entry.name in names]
+        return self._found[names]
 
     def first(self, *names: str) -> Entry | None:
         """Return the first setting of these names; None if there is none."""
@@ -90,10 +101,10 @@ class ImportDraft:
         Raises:
             ConfigError: The value is not valid.
         """
-        if name in self.given:
+        if name in self._given:
             self.skip(entry, _FIRST_COUNTS)
         else:
-            self.given[name] = self._parse(OPTION_BY_NAME[name], entry, text)
+            self._given[name] = self._parse(OPTION_BY_NAME[name], entry, text)
 
     def add(self, name: str, entry: Entry, text: str) -> None:
         """Append to the list that an option has as its value.
@@ -102,11 +113,8 @@ class ImportDraft:
             ConfigError: The value is not valid.
         """
         added = self._parse(OPTION_BY_NAME[name], entry, text)
-        before = self.given.get(name)
-        if before is None:
-            self.given[name] = added
-        elif text not in before.text.split(", "):
-            self.given[name] = Given(before.option, f"{before.text}, {text}", before.place, before.key)
+        before = self._given.setdefault(name, added)
+        self._lists.setdefault(name, {before.text: None})[text] = None
 
     def take_pac(self, entry: Entry, text: str) -> None:
         """Set the PAC script; a relative path starts from the directory of the configuration."""

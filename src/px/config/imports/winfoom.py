@@ -60,7 +60,13 @@ def read_entries(text: str) -> Iterator[Entry]:
     Raises:
         ValueError: The JSON has a fault.
     """
-    yield from _read_json(text) if text.lstrip().startswith("{") else _read_properties(text)
+    if not text.lstrip().startswith("{"):
+        yield from _read_properties(text)
+        return
+    try:
+        yield from _read_json(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _read_properties(text: str) -> Iterator[Entry]:
