@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from px.core.auth.challenge import Challenge, format_basic, format_token, parse_challenges
+from px.core.auth.challenge import MAX_CHALLENGES, Challenge, format_basic, format_token, parse_challenges
 from px.core.errors import LoginUnusableError
 
 
@@ -144,3 +144,16 @@ def test_basic_that_cannot_be_sent_is_unusable_and_keeps_the_secret(user, passwo
         format_basic(user, password)
     assert "Zq9" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_the_number_of_challenges_is_bounded():
+    found = parse_challenges([b"a " * 1000, b"Negotiate"])
+    assert len(found) == len(parse_challenges([b"Basic"] * 100)) == MAX_CHALLENGES
+
+
+@pytest.mark.parametrize("part", [b"a ", b"a=b ", b"a=b,", b"= ,", b'"",'])
+def test_no_answer_takes_more_than_a_bounded_number_of_parts(part: bytes):
+    """An answer of 60 KB with one part every two bytes would hold up all clients."""
+    assert "late" in [each.scheme for each in parse_challenges([part * 40, b"late"])]
+    assert "late" not in [each.scheme for each in parse_challenges([part * 30_000, b"late"])]
+    assert "late" not in [each.scheme for each in parse_challenges([*[part * 500] * 4, b"late"])]

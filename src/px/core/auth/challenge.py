@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from px.core.errors import LoginUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+#: An upstream offers a handful.
+MAX_CHALLENGES: Final = 50
+#: Schemes and parameters together: a challenge of Digest has about ten.
+_MAX_PARTS: Final = 1000
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SEPARATORS = re.compile(rb"[ \t,]*")
 _SCHEME = re.compile(rb"(" + _TOKEN + rb")(?:[ \t]+|(?=,)|\Z)")
@@ -53,12 +57,17 @@ def parse_challenges(values: Iterable[bytes]) -> list[Challenge]:
     """Return the challenges of all ``Proxy-Authenticate`` field lines, in their order.
 
     Never raises. Malformed challenges are left out, but a malformed token keeps its scheme. Of a repeated
-    parameter (RFC 9110 11.2 forbids that) the first one is used.
+    parameter (RFC 9110 11.2 forbids that) the first one is used. Of more challenges than `MAX_CHALLENGES`, or
+    very long ones, the rest is left out: the time that they take holds up all clients.
 
     Args:
         values: Values of the field lines, without line ends.
     """
-    return [challenge for value in values for challenge in _parse_line(value)]
+    found: list[Challenge] = []
+    left = _MAX_PARTS
+    for value in values:
+        left = _parse_line(value, found, left)
+    return found[:MAX_CHALLENGES]
 
 
 def format_token(scheme: bytes, token: bytes) -> bytes:
@@ -91,12 +100,20 @@ def is_stale(challenges: Iterable[Challenge]) -> bool:
     return any(challenge.params.get("stale", "").lower() == "true" for challenge in challenges)
 
 
-def _parse_line(value: bytes) -> list[Challenge]:
-    """Return the challenges of one field line; each pass of the loop consumes at least one byte."""
-    found: list[Challenge] = []
+def _parse_line(value: bytes, found: list[Challenge], left: int) -> int:
+    """Append the challenges of one field line; return how many parts may follow.
+
+    Each pass of the loop reads one part: a scheme with its token, a parameter, or what is malformed.
+
+    Args:
+        value: The value of the line.
+        found: The challenges so far.
+        left: The most parts to read.
+    """
     current: Challenge | None = None
     position = _skip(_SEPARATORS, value, 0)
-    while position < len(value):
+    while left and position < len(value):
+        left -= 1
         if name := _PARAM_NAME.match(value, position):
             position = _read_param(current, name, value)
         elif scheme := _SCHEME.match(value, position):
@@ -105,7 +122,7 @@ def _parse_line(value: bytes) -> list[Challenge]:
         else:
             current, position = None, max(_skip(_MALFORMED, value, position), position + 1)
         position = _skip(_SEPARATORS, value, position)
-    return found
+    return left
 
 
 def _skip(pattern: re.Pattern[bytes], value: bytes, position: int) -> int:
