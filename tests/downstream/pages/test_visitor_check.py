@@ -68,6 +68,8 @@ async def test_a_px_on_all_interfaces_answers_to_the_addresses_of_its_computer()
         (("Origin: http://evil.test",), 403),
         (("Origin: http://127.0.0.1:8000",), 403),
         (("Origin: null",), 403),
+        (("Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site"), 403),
+        (("Origin: http://127.0.0.1:3128", "Origin: http://evil.test"), 403),
     ],
 )
 async def test_other_web_sites_get_no_page(fields: tuple[str, ...], status: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Final
 
@@ -87,14 +87,19 @@ async def check_asks_for_px(head: RequestHead, visitor: Visitor, is_px: IsPx) ->
         )
         error.target = head.authority.host
         raise error
-    origin = head.value(b"origin")
-    host = head.value(b"host") or b""
-    if head.value(b"sec-fetch-site") not in {None, *_OWN_REQUESTS} or origin not in {None, b"http://" + host}:
+    own_origin = b"http://" + (head.value(b"host") or b"")
+    if not (_is_own(head, b"origin", {own_origin}) and _is_own(head, b"sec-fetch-site", _OWN_REQUESTS)):
         raise PageError(
             403,
             "Another web site has sent this request to Px.",
             "To see the page of Px, write its address into the address bar.",
         )
+
+
+def _is_own(head: RequestHead, name: bytes, own: Collection[bytes]) -> bool:
+    """Return whether a field is left out, or stands there once with a value of Px's own requests."""
+    values = head.values(name)
+    return not values or (len(values) == 1 and values[0] in own)
 
 
 async def _is_named(authority: Authority, visitor: Visitor, is_px: IsPx) -> bool:
