@@ -247,6 +247,13 @@ def test_a_server_without_unicode_gets_ascii_names_only():
         make_client(NtlmLogin("jürgen", "", "")).authenticate(challenge, SPN, None)
 
 
+def test_a_name_that_fits_into_no_message_is_an_error():
+    challenge = format_challenge(SERVER_CHALLENGE, "PX", NOW)
+    assert make_client(NtlmLogin("u" * 32_767, "", "")).authenticate(challenge, SPN, None)
+    with pytest.raises(NtlmError, match="too long"):
+        make_client(NtlmLogin("u" * 32_768, "", "")).authenticate(challenge, SPN, None)
+
+
 def test_a_name_that_is_not_text_is_never_sent():
     client = make_client(NtlmLogin("user\udc80", "", ""))
     with pytest.raises(NtlmError, match="characters"):

@@ -206,7 +206,7 @@ def format_authenticate(
         nt_response: NtChallengeResponse.
 
     Raises:
-        NtlmError: A name has characters that this server cannot read.
+        NtlmError: A name has characters that this server cannot read, or is too long for a message.
         NtlmMalformedError: The response is too long, since the server's target information was.
     """
     if len(nt_response) > _MAX_BUFFER_BYTES:
@@ -215,6 +215,8 @@ def format_authenticate(
     if flags & _UNICODE:
         flags &= ~_OEM
     names = [_encode_name(name, flags) for name in (login.domain, login.user, login.workstation)]
+    if max(map(len, names)) > _MAX_BUFFER_BYTES:
+        raise NtlmError("a name of the login is too long")
     buffers = (lm_response, nt_response, *names, b"")  # b"": without KEY_EXCHANGE there is no session key
     fields, start = [], _AUTHENTICATE.size
     for data in buffers:
