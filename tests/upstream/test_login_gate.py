@@ -433,3 +433,50 @@ async def test_an_acceptance_that_is_older_than_a_refusal_lets_no_login_go_uncha
     process.accept()
     accepted.leave(is_accepted=True)
     assert (await process.enter()).charge is not None
+
+
+async def test_a_charge_that_an_acceptance_has_refunded_is_made_again_before_the_final_token(
+    make: MakeProcess,
+) -> None:
+    """The challenge to the first login comes late, and the secret may have been changed since."""
+    process, other = make(SHORT), make(SHORT)
+    slow, second = await process.enter(), other.gate()
+    assert slow.may_go_on()
+    assert not await second.enter(other.asked(is_verification=True))
+    second.note_sent()
+    other.guard.receive_acceptance(other.source, second.spend(), time.time())
+    second.leave(is_accepted=True)
+    assert slow.charge is not None
+    assert not process.guard.is_charged(process.source, slow.charge)
+    third = await make(SHORT).enter()
+    assert not slow.may_go_on()  # another token is out
+    third.leave()
+    slow = await process.enter()
+    assert slow.may_go_on()
+    assert slow.charge is not None
+    assert process.guard.is_charged(process.source, slow.charge)
+
+
+async def test_a_login_without_a_charge_goes_on_only_while_its_secret_is_trusted(make: MakeProcess) -> None:
+    process = make()
+    await process.log_in()
+    uncharged = await process.enter()
+    assert uncharged.charge is None
+    assert uncharged.may_go_on()
+    process.guard.receive_refusal(process.source, "The upstream", "NTLM")
+    assert not uncharged.may_go_on()
+
+
+async def test_a_login_that_waits_for_its_challenge_makes_no_verdict_slow(
+    make: MakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each request would cause one verification after the other."""
+    monkeypatch.setattr(login_gate_module, "ACCEPTED_LATELY_WAIT_SECONDS", SHORT)
+    process = make()
+    await process.log_in()
+    in_handshake = await process.enter()
+    await asyncio.sleep(login_gate_module.MAX_JUST_ACCEPTED_SECONDS)
+    assert await process.gate().enter(process.asked())
+    in_handshake.note_sent()
+    process.accept()
+    assert not await process.gate().enter(process.asked())

@@ -24,7 +24,6 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable
 
 from px.core.errors import LoginBlockedError
 from px.core.login.gate import GatedLogin
@@ -130,8 +129,9 @@ class _AccountLogins:
 
     @property
     def is_any_slow(self) -> bool:
-        """Whether a login is inside that should be settled by now."""
-        return bool(self._unsettled) and self.seconds_to_wait() <= 0
+        """Whether a login is inside whose verdict should have come by now."""
+        latest = time.monotonic() - ACCEPTED_LATELY_WAIT_SECONDS
+        return any(gate.sent_as and gate.entered_at <= latest for gate in self._unsettled)
 
     @property
     def awaits_uncharged(self) -> bool:
@@ -166,7 +166,7 @@ class _Gate:
         self._logins = logins
         self._timeout_seconds = timeout_seconds
         self.charge: Charge | None = None
-        self._release: Callable[[Charge], None] | None = None
+        self._login: GatedLogin | None = None
         self.is_inside = False
         self.entered_at = 0.0
         #: The number of its last final token; 0: it has sent none.
@@ -178,7 +178,7 @@ class _Gate:
     async def enter(self, login: GatedLogin) -> bool:
         """Wait until the login may send a token; see `LoginGates`."""
         self.leave()
-        self._release = login.release
+        self._login = login
         if await self._wait_for_room(login):
             return True
         logins, seconds = self._logins, self._timeout_seconds
@@ -249,6 +249,17 @@ class _Gate:
         self.sent_as = 0
         self._logins.add(self)
 
+    def may_go_on(self) -> bool:
+        """Return whether the final token may go now; see `px.core.login.gate.LoginGate`."""
+        login = self._login
+        if login is None or login.is_over():
+            return False
+        if self.charge is None:
+            return self.is_inside and login.is_accepted_lately()
+        if not login.is_charged(self.charge):
+            self.charge = login.charge(1)
+        return self.charge is not None
+
     def note_sent(self) -> None:
         """Note that the login sends its final token now."""
         self.sent_as = self._logins.count_sent()
@@ -263,8 +274,8 @@ class _Gate:
     def leave(self, *, is_accepted: bool = False) -> None:
         """Let the next login enter."""
         charge = self.spend()
-        if charge is not None and self._release is not None:
-            self._release(charge)
+        if charge is not None and self._login is not None:
+            self._login.release(charge)
         if self.is_inside:
             self.is_inside = False
             self._logins.remove(self, is_accepted=is_accepted)

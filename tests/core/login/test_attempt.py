@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 
@@ -98,7 +99,7 @@ class Gate:
         self.logins: list[GatedLogin] = []
         self.is_alone = True
         self.is_inside = False
-        self.grants = True
+        self.grants = self.goes_on = True
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def enter(self, login: GatedLogin) -> bool:
@@ -109,6 +110,9 @@ class Gate:
         return self.is_alone
 
     charge: Charge | None = None
+
+    def may_go_on(self) -> bool:
+        return self.goes_on
 
     def note_sent(self) -> None: ...
 
@@ -424,16 +428,32 @@ async def test_basic_may_follow_where_there_is_no_ticket() -> None:
     assert (credentials or b"").startswith(b"Basic ")
 
 
-async def test_basic_is_used_again_once_the_login_that_broke_off_is_no_longer_offered() -> None:
-    bench = Bench()
-    with pytest.raises(LoginUnusableError):
-        await fail_technically(bench, "closes")
+@pytest.mark.parametrize("is_tls", [False, True])
+@pytest.mark.parametrize("has_failed", [False, True])
+async def test_an_upstream_that_withdraws_a_safer_login_is_shown_no_password_in_clear(
+    *, has_failed: bool, is_tls: bool
+) -> None:
+    """Otherwise an attacker on the path only has to answer a login by a 407 that offers Basic."""
+    bench = Bench(is_tls=is_tls)
+    if has_failed and not is_tls:
+        with pytest.raises(LoginUnusableError):
+            await fail_technically(bench, "closes")
     attempt = bench.attempt()
-    await attempt.first_credentials(Method.NTLM, None)
+    if not bench.login.methods("h:443"):
+        assert await attempt.first_credentials(None, None) is None
+        await attempt.receive_407([b"NTLM"], None, can_continue=True)
+    else:
+        await attempt.first_credentials(Method.NTLM, None)
     assert await attempt.receive_407([b"Basic realm=x"], None, can_continue=True) is None
     assert await attempt.first_credentials(None, None) is None
-    sent = await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)
-    assert (sent or b"").startswith(b"Basic ")
+    if is_tls:
+        sent = await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)
+        assert (sent or b"").startswith(b"Basic ")
+        return
+    with pytest.raises(LoginUnusableError, match="offers only Basic now, after a safer login") as caught:
+        await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)
+    assert "--auth=BASIC" in caught.value.hint
+    assert bench.guard.budget_used(bench.source) == 0
 
 
 async def test_px_gives_up_an_upstream_that_asks_without_end() -> None:
@@ -963,7 +983,7 @@ async def test_a_new_challenge_in_place_of_a_first_verdict_is_a_lost_verdict(
     await send_final(attempt, old)
     assert await attempt.receive_407([_OFFERS[new][0]], None, can_continue=True) is None
     assert await attempt.first_credentials(None, None) is None
-    with pytest.raises(VerificationWantedError):
+    with pytest.raises(LoginUnusableError if new is Method.BASIC else VerificationWantedError):
         await attempt.receive_407([_OFFERS[new][0]], None, can_continue=True)
     assert bench.guard.refused_method(bench.source) == ""
     assert bench.guard.budget_used(bench.source) == 1
@@ -1203,3 +1223,84 @@ async def test_with_kerberos_wanted_px_logs_in_by_ntlm_where_the_upstream_takes_
     bench = Bench("kerberos", "ntlm")
     bench.source.own_ticket = OwnTicket()
     assert await bench.log_in() is Method.NTLM
+
+
+async def log_in_by_basic(bench: Bench, target: str) -> LoginAttempt:
+    """A login by Basic for a target that has asked for a login before this request."""
+    attempt = bench.attempt(target)
+    if await attempt.first_credentials(None, None) is None:
+        assert await attempt.receive_407([b"Basic realm=x"], None, can_continue=True)
+    return attempt
+
+
+async def test_an_answer_to_a_token_that_nobody_asked_for_clears_no_refusal() -> None:
+    """Sites that need no login answer whatever the password is; it was changed meanwhile."""
+    bench = Bench("basic")
+    bench.login.note_unverifiable()
+    (await log_in_by_basic(bench, "first:443")).receive_answer()
+    free = bench.attempt("free-1:443")
+    assert await free.first_credentials(None, None)
+    denied = await log_in_by_basic(bench, "closed-1:443")
+    with pytest.raises(ForbiddenError):
+        await denied.receive_407([b"Basic realm=x"], None, can_continue=True)
+    free.receive_answer()
+    assert bench.guard.is_denied(bench.source)
+    refused = 1
+    for number in range(2, 10):
+        free = bench.attempt(f"free-{number}:443")
+        with contextlib.suppress(LoginBlockedError):
+            assert await free.first_credentials(None, None) is None  # after a failure Px waits to be asked
+            free.receive_answer()
+        with contextlib.suppress(LoginError):
+            closed = await log_in_by_basic(bench, f"closed-{number}:443")
+            refused += 1
+            await closed.receive_407([b"Basic realm=x"], None, can_continue=True)
+    assert refused == 3  # the first one was free, since a rule might have denied that site
+    with pytest.raises(LoginBlockedError):
+        await bench.attempt("free-1:443").first_credentials(None, None)
+
+
+async def test_a_token_that_was_asked_for_clears_a_refusal() -> None:
+    bench = Bench("basic")
+    bench.login.note_unverifiable()
+    (await log_in_by_basic(bench, "first:443")).receive_answer()
+    with pytest.raises(ForbiddenError):
+        await (await log_in_by_basic(bench, "denied:443")).receive_407(
+            [b"Basic realm=x"], None, can_continue=True
+        )
+    attempt = await log_in_by_basic(bench, "other:443")
+    attempt.receive_answer()
+    assert not bench.guard.has_failed(bench.source)
+    assert await bench.attempt("third:443").first_credentials(None, None)
+
+
+async def test_a_login_that_may_not_go_on_begins_again_on_a_fresh_connection() -> None:
+    bench = Bench("ntlm")
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    assert await attempt.receive_407([b"NTLM"], None, can_continue=True) == NTLM_1
+    bench.gate.goes_on = False
+    assert await attempt.receive_407([CHALLENGE], None, can_continue=True) is None
+    bench.gate.goes_on = True
+    assert await attempt.first_credentials(None, None) == NTLM_1
+    assert bench.gate.entered == 2
+    assert await attempt.receive_407([CHALLENGE], None, can_continue=True) == NTLM_3
+
+
+async def test_another_secret_is_not_verified_first_and_goes_by_the_same_method() -> None:
+    """The KDC refused a wrong password, and this upstream takes no NTLM."""
+    bench = Bench("kerberos", "ntlm")
+    bench.source.failures["kerberos"] = LoginRefusedError("the password is wrong")
+    attempt = bench.attempt()
+    await attempt.first_credentials(None, None)
+    with pytest.raises(LoginRefusedError):
+        await attempt.receive_407([b"Negotiate"], None, can_continue=True)
+    bench.source.failures.clear()
+    bench.source.secret_mark = "right"
+    attempt = bench.attempt()
+    assert await attempt.first_credentials(None, None) is None  # after a failure Px waits to be asked
+    assert await attempt.receive_407([b"Negotiate"], None, can_continue=True) == token(
+        b"kerberos@up/-:first", b"Negotiate"
+    )
+    attempt.receive_answer()
+    assert not bench.guard.has_failed(bench.source)

@@ -16,6 +16,7 @@ from px.core.login.token_budget import (
     MAX_BLOCK_SECONDS,
     MAY_LOSE_MORE_SECONDS,
     REFUSAL_BLOCK_SECONDS,
+    UNASKED,
     Fields,
     parse_record,
 )
@@ -115,15 +116,38 @@ def test_a_login_that_was_sent_before_a_refusal_does_not_clear_the_block() -> No
     assert bench.blocked_seconds() is None
 
 
-def test_a_changed_secret_clears_a_block_whenever_it_was_sent() -> None:
+def test_a_changed_secret_goes_at_once_in_spite_of_a_block_and_clears_it() -> None:
+    """Its first login was sent before the old secret was refused, so only the second one clears the block."""
     bench = Bench()
+    first = bench.guard.charge(bench.source, 1)
     bench.clock.now += 1
     bench.refuse()
     bench.refuse()
     bench.source.secret_mark = "new"
-    bench.guard.receive_acceptance(bench.source, None, bench.clock.now - 1)
+    bench.guard.receive_acceptance(bench.source, first, bench.clock.now - 1)
+    assert not bench.guard.is_accepted_lately(bench.source)
+    assert bench.blocked_seconds() is None
+    second = bench.guard.charge(bench.source, 1)
+    assert second is not None
+    bench.guard.receive_acceptance(bench.source, second, bench.clock.now)
     assert bench.guard.is_accepted_lately(bench.source)
     assert bench.blocked_seconds() is None
+
+
+def test_an_acceptance_that_nobody_asked_for_keeps_trust_but_gives_none() -> None:
+    """The upstream may let a target through whatever the token is."""
+    bench = Bench()
+    bench.guard.receive_acceptance(bench.source, bench.guard.charge(bench.source, 1), UNASKED)
+    assert not bench.guard.was_accepted(bench.source)
+    bench.guard.receive_acceptance(bench.source, None, bench.clock.now)
+    bench.clock.now += ACCEPTED_LATELY_SECONDS - 1
+    bench.guard.receive_acceptance(bench.source, None, UNASKED)
+    bench.clock.now += 2
+    assert bench.guard.is_accepted_lately(bench.source)
+    bench.refuse()
+    bench.guard.receive_acceptance(bench.source, None, UNASKED)
+    assert not bench.guard.is_accepted_lately(bench.source)
+    assert bench.guard.budget_used(bench.source) == 1
 
 
 def test_a_block_outlives_the_process() -> None:

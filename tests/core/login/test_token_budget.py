@@ -13,6 +13,7 @@ from px.core.login.token_budget import (
     LOST_BLOCK_SECONDS,
     OUT_SECONDS,
     REFUSAL_BLOCK_SECONDS,
+    UNASKED,
     AccountRecord,
     format_record,
     parse_record,
@@ -140,11 +141,19 @@ class Budget(RuleBasedStateMachine):
         """The directory has accepted a token; perhaps the secret was changed since it was sent."""
         record = self.record().accept(token, secret, self.now, sent_at=sent_at)
         self.stored = format_record(record)
-        if sent_at >= self.failed_at.get(secret, 0.0):  # what was sent later may have been wrong all the same
+        if sent_at >= max(self.failed_at.values(), default=0.0):  # what was sent later may have been wrong
             later = {each: at for each, at in self.directory.sent_at.items() if at > sent_at}
             self.directory = Directory(later)
             self.has_waited = self.has_waited and record.blocked_until > 0
         else:
+            self.directory.sent_at.pop(token, None)
+
+    @rule(token=tokens)
+    def accept_unasked(self, token: str) -> None:
+        """The upstream lets a target through, whatever the token is."""
+        if token in self.open:
+            _, secret = self.open.pop(token)
+            self.stored = format_record(self.record().accept(token, secret, self.now, sent_at=UNASKED))
             self.directory.sent_at.pop(token, None)
 
     @rule()
@@ -385,7 +394,10 @@ def test_a_denial_and_the_acceptance_of_another_secret_keep_the_time_of_the_fail
     deny(record, "", now, secret="old", is_charged=False)
     assert record.accept("", "old", now, sent_at=now - 1).denied
     record.refuse("", "old", now)
+    record.tried = ["old", "new"]
     record = record.accept("", "new", now, sent_at=now - 1)  # it was not refused itself
+    assert (record.refusals, record.tried) == (1, ["old"])
+    record = record.accept("", "new", now, sent_at=now)
     assert (record.refusals, record.stale) == (0, ["old"])
     assert record.accept("", "old", now, sent_at=now - 1).stale == ["old"]
     assert record.accept("", "old", now, sent_at=now) == AccountRecord()

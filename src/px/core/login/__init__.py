@@ -23,10 +23,12 @@ untrusted        of an upstream without TLS that only a PAC script names: Px doe
 
 The rule of the budget: Px charges a token to its account before it sends the token, unless the secret was
 just accepted. An acceptance refunds what was charged before the accepted token was; it refunds only its own
-charge if a token was refused or lost after that, for the secret may have been changed in between. Between
-two acceptances one token is out at a time (two, if the second is a verification), and at most two are out,
-refused or lost. When these two are used up, Px waits before each further token: 30 minutes after refusals
-and twice as long each time, up to a day; 1, 5, then 30 minutes after lost verdicts.
+charge if a token was refused or lost after that, for the secret may have been changed in between, or if the
+upstream had not asked for it: perhaps nobody looked at it. A handshake charges its token again if an
+acceptance refunded the charge before the final token. Between two acceptances one token is out at a time
+(two, if the second is a verification), and at most two are out, refused or lost. When these two are used up,
+Px waits before each further token: 30 minutes after refusals and twice as long each time, up to a day; 1, 5,
+then 30 minutes after lost verdicts.
 
 How far Px trusts a secret depends on when this process saw the secret accepted, and on what came after that:
 

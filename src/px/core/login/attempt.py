@@ -148,9 +148,22 @@ class LoginAttempt:
         if logged_in_by and not self._wants_token_again(logged_in_by):
             return None
         # Not contacted yet, or nothing fits: then the next 407 may offer something else.
-        if not self.login.methods(self._target):
+        methods = self.login.methods(self._target)
+        if not methods:
+            return None
+        if self._waits_to_be_asked(methods[0]):
+            self._permit.check()
             return None
         return await self._begin(channel_bindings) or None
+
+    def _waits_to_be_asked(self, method: Method) -> bool:
+        """Whether to send the request without a token first.
+
+        After a failure only an acceptance of a token that the upstream has asked for tells that the secret is
+        right. NTLM needs a challenge anyway.
+        """
+        is_asked = self._challenges > 0 or self._is_verification
+        return not is_asked and not method.is_challenged and self.login.guard.has_failed(self.login.source)
 
     def _wants_token_again(self, logged_in_by: Method) -> bool:
         """Whether a request needs a token although its connection is logged in."""
@@ -276,6 +289,8 @@ class LoginAttempt:
             if trouble:
                 self._choice.rule_out(method, trouble, is_failure=True)
             return None
+        if not self._permit.may_go_on():
+            return None
         try:
             credentials = await self._handshake.go_on(token)
         except LoginUnusableError as error:
@@ -339,7 +354,8 @@ class LoginAttempt:
             self.login.wants_token_each_request = True
         for refused in self._choice.refused:
             self.login.mark_unusable(refused, REFUSED_SECONDS)
-        self._permit.receive_acceptance(method)
+        was_asked_for = self._challenges > 0 or self._is_verification
+        self._permit.receive_acceptance(method, was_asked_for=was_asked_for)
         self.is_accepted = True
 
     def receive_no_verdict(self) -> None:

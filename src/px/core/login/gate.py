@@ -22,6 +22,7 @@ class GatedLogin:
         is_accepted_lately: Whether the secret was accepted lately.
         is_over: Whether there is nothing to wait for, as no token may be sent now.
         charge: Charges a token, unless more than this many would be out.
+        is_charged: Whether a charge still counts.
         release: Refunds a token that was not sent after all.
         was_accepted_last: This process saw the secret accepted, perhaps long ago, and no token of the account
             was refused or lost since.
@@ -31,6 +32,7 @@ class GatedLogin:
     is_accepted_lately: Callable[[], bool]
     is_over: Callable[[], bool]
     charge: Callable[[int], Charge | None]
+    is_charged: Callable[[Charge], bool]
     release: Callable[[Charge], None]
     was_accepted_last: bool
     is_verification: bool
@@ -56,6 +58,7 @@ class GatedLogin:
             is_accepted_lately=partial(guard.is_accepted_lately, source),
             is_over=lambda: guard.is_blocked(source) or wants_verification(),
             charge=partial(guard.charge, source),
+            is_charged=partial(guard.is_charged, source),
             release=partial(guard.release, source),
             was_accepted_last=guard.was_accepted(source) and guard.budget_used(source) == 0,
             is_verification=is_verification,
@@ -83,6 +86,13 @@ class LoginGate(Protocol):
     @property
     def charge(self) -> Charge | None:
         """The charge of the token that may be sent; None: the token needs none, or has its verdict."""
+
+    def may_go_on(self) -> bool:
+        """Return whether a login that is inside may send its final token now, a while after it has entered.
+
+        An acceptance may have refunded its charge meanwhile. Then the token is charged again, if no other is
+        out.
+        """
 
     def note_sent(self) -> None:
         """Note that the login sends its final token now."""

@@ -19,6 +19,7 @@ from px.core.login.lockout_report import make_blocked_error, make_limit_error, m
 from px.core.login.token_budget import (
     CLOCK_SLACK_SECONDS,
     MAY_LOSE_MORE_SECONDS,
+    UNASKED,
     AccountRecord,
     Fields,
     format_record,
@@ -206,8 +207,7 @@ class LockoutGuard:
         age = self.now() - self._accepted.get(_key_of(source), float("-inf"))
         if abs(age) > ACCEPTED_LATELY_SECONDS:
             return False
-        record = self._load(source)
-        return not (record.budget_used or record.denied)
+        return not self.has_failed(source)
 
     def was_accepted(self, source: TokenSource) -> bool:
         """Whether this process ever saw the secret accepted."""
@@ -217,6 +217,15 @@ class LockoutGuard:
         """Whether the secret was accepted within `MAY_LOSE_MORE_SECONDS`."""
         accepted_at = self._accepted.get(_key_of(source), -math.inf)
         return abs(self.now() - accepted_at) < MAY_LOSE_MORE_SECONDS
+
+    def has_failed(self, source: TokenSource) -> bool:
+        """Whether a token of the account was refused, denied or lost since the last acceptance."""
+        record = self._load(source)
+        return bool(record.budget_used or record.denied)
+
+    def is_charged(self, source: TokenSource, charge: Charge) -> bool:
+        """Whether a charge still counts: no acceptance has refunded it, and it is not lost."""
+        return charge.token in self._load(source).out
 
     def is_blocked(self, source: TokenSource) -> bool:
         """Whether no token may be sent now."""
@@ -237,9 +246,15 @@ class LockoutGuard:
         """
         return self._load(source).budget_used
 
+    def has_lost_trust(self, source: TokenSource) -> bool:
+        """Whether a token of the account failed that may have been made of this secret."""
+        record = self._load(source)
+        return record.budget_used > 0 and record.may_have_failed(source.secret_mark)
+
     def refused_method(self, source: TokenSource) -> str:
         """Return the method by which the secret was refused last; empty: it was not refused."""
-        return self._load(source).method
+        record = self._load(source)
+        return record.method if record.may_have_failed(source.secret_mark) else ""
 
     def is_target_denied(self, source: TokenSource, target: str) -> bool:
         """Whether a denial of this target lasts, with no login accepted since."""
@@ -259,13 +274,16 @@ class LockoutGuard:
         Args:
             source: Made the token.
             charge: Of the token, if it had one.
-            sent_at: When the token was sent, by `now`; infinite: no token has failed since.
+            sent_at: When the token was sent, by `now`; infinite: no token has failed since; `UNASKED`: the
+                upstream did not ask for the token. That keeps a secret accepted, but makes none so.
         """
         self.acceptances += 1
         self._give_back_right(charge)
         key, now = _key_of(source), self.now()
         account, secret = key
-        if not self._load(source).has_failed_since(sent_at, secret, now):
+        if (sent_at != UNASKED or key in self._accepted) and not self._load(source).has_failed_since(
+            sent_at, now
+        ):
             self._accepted.pop(key, None)
             self._accepted[key] = now
             if len(self._accepted) > MAX_ACCEPTED:  # each change of a ticket cache makes a new key

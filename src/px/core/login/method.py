@@ -39,6 +39,8 @@ class Method(Enum):
         self.mechanism = text.partition("(")[2].rstrip(")").lower() or self.scheme
         #: Whether one login serves all requests of a connection.
         self.is_bound_to_connection = self.scheme not in ("digest", "basic")
+        #: Whether its final token answers a challenge of the upstream to this very login.
+        self.is_challenged = self.mechanism == "ntlm"
 
 
 def is_allowed(policy: AuthPolicy, method: Method) -> bool:

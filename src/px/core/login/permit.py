@@ -25,7 +25,7 @@ from px.core.login.lockout_report import RETRY_AFTER_SECONDS
 from px.core.login.method import Method
 from px.core.login.method_choice import LoginChoice
 from px.core.login.report import make_denied_error, make_refused_error, make_undecided_error
-from px.core.login.token_budget import REFUSAL_BLOCK_SECONDS
+from px.core.login.token_budget import REFUSAL_BLOCK_SECONDS, UNASKED
 from px.core.login.tokenless_request import UnjudgedToken
 from px.core.login.upstream_state import UpstreamLogin
 
@@ -126,16 +126,27 @@ class LoginPermit:
             # No slow origin delays the verdict on a verification.
             raise SlowVerdictError(login)
 
+    def may_go_on(self) -> bool:
+        """Return whether a login may go on with its final token, after the upstream's challenge has come."""
+        return self._gate.may_go_on()
+
     def note_final_token(self) -> None:
         """Note that a final token goes out; the caller reports its verdict, or that nobody saw one."""
         self._is_out, self._sent_at = True, self._guard.now()
         self._gate.note_sent()
 
-    def receive_acceptance(self, method: Method) -> None:
-        """Note that the final token was accepted."""
+    def receive_acceptance(self, method: Method, *, was_asked_for: bool) -> None:
+        """Note that the final token was accepted.
+
+        Args:
+            method: Of the token.
+            was_asked_for: Whether the upstream asked for a login before; otherwise it may let the target
+                through whatever the token is.
+        """
         self._is_out = False
-        self._login.receive_acceptance(method, self._target, self._gate.spend(), self._sent_at)
-        self._gate.leave(is_accepted=True)
+        sent_at = self._sent_at if was_asked_for else UNASKED
+        self._login.receive_acceptance(method, self._target, self._gate.spend(), sent_at)
+        self._gate.leave(is_accepted=was_asked_for or self._guard.is_accepted_lately(self._source))
 
     def give_back(self) -> None:
         """Leave the gate, so that the next login can enter. Safe to call again."""
@@ -206,7 +217,7 @@ class LoginPermit:
             raise VerificationWantedError(self._explain_uncertain(), self._choice.refused)
 
     def _wants_verification(self) -> bool:
-        has_lost_trust = self._guard.budget_used(self._source) > 0
+        has_lost_trust = self._guard.has_lost_trust(self._source)
         return has_lost_trust and not self._is_verification and self._login.can_verify
 
     def _explain_uncertain(self) -> LoginRefusedError:

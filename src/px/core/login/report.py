@@ -133,6 +133,8 @@ class _Offer:
                 else ""
             )
             return f"Ask the administrator of the upstream why it does not finish the login.{hidden}"
+        if self._is_withdrawn:
+            return "Ask the administrator of the upstream, or allow Basic with --auth=BASIC."
         if self._is_hidden_from:
             return "Name the upstream with --proxy, or allow Basic with --auth=BASIC."
         if self._is_forbidden:
@@ -144,8 +146,16 @@ class _Offer:
             return advise_correction(self._login.source.secret_place)
         return advise_missing(self._login.source)
 
+    @property
+    def _is_withdrawn(self) -> bool:
+        """Whether the upstream offers only Basic now, and offered something safer before."""
+        login, target = self._login, self._target
+        return login.hides_password(target) and login.has_withdrawn(target) and login.policy.allows("basic")
+
     def describe_lack(self) -> str:
         offered = ", ".join(SCHEME_NAMES.get(scheme, scheme) for scheme in sorted(self._schemes))
+        if self._is_withdrawn:
+            return f"It offers only {offered} now, after a safer login, and Px sends no password in clear"
         if self._is_hidden_from:
             return (
                 f"It offers {offered}, and Px sends no password in clear to an upstream"

@@ -15,9 +15,8 @@ a token is to be sent   charged, if none is out and fewer than two are refused o
                         with two refused or lost: charged, if none is out and the block is over
 accepted                the record is cleared, but for tokens that were charged later and are still out;
                         other secrets that were refused wait for 30 minutes
-accepted, but sent      refunded, and nothing else: the secret may have been changed in between
-before a refusal, or
-before a loss was seen
+accepted, but sent      refunded, and nothing else: the secret may have been changed in between. A secret
+before a failure        that has not failed itself may have one more token at once
 refused                 one refusal; with two, a block of 30 minutes, and twice as long each time
 denied                  refused, perhaps because a rule denies the target: stays charged like a refusal,
                         unless the secret was accepted lately; if the next token is refused too, both count
@@ -57,6 +56,9 @@ OUT_SECONDS = 30.0
 #: Tokens and secrets that a record names; the oldest are forgotten first.
 MAX_NAMES = 16
 _ANY_SECRET = ""
+#: In place of the time when a token was sent: the upstream did not ask for the token, and may not have looked
+#: at it. So its acceptance refunds only its own charge if another token has failed.
+UNASKED = -math.inf
 #: A larger stored number is neither a count nor a time.
 MAX_NUMBER = 1e12
 
@@ -157,13 +159,22 @@ class AccountRecord:
             self.tried = [*self.tried, secret][-MAX_NAMES:]
             self.retry_allowed_at = 0.0
 
-    def has_failed_since(self, sent_at: float, secret: str, now: float) -> bool:
-        """Whether the secret failed after this time: a token sent then says nothing of the secret of now.
+    def has_failed_since(self, sent_at: float, now: float, *secrets: str) -> bool:
+        """Whether a token failed after this time: one that was sent then says nothing of the account of now.
 
         A failure in the future does not count: the clock was set back.
+
+        Args:
+            sent_at: The time.
+            now: The time now.
+            *secrets: Marks of the secrets whose failures count; none: all.
         """
-        failed_at = [self.failed_at.get(each, -math.inf) for each in (secret, _ANY_SECRET)]
+        failed_at = [self.failed_at.get(each, -math.inf) for each in secrets] or self.failed_at.values()
         return any(sent_at < each <= now + CLOCK_SLACK_SECONDS for each in failed_at)
+
+    def may_have_failed(self, secret: str) -> bool:
+        """Whether a token that failed may have been made of this secret; an empty mark is not known yet."""
+        return not (secret and self.failed_at) or bool(self.failed_at.keys() & {secret, _ANY_SECRET})
 
     def accept(self, token: str, secret: str, now: float, *, sent_at: float) -> AccountRecord:
         """Return the record after a token was accepted; see `charge` and `refuse` for the arguments.
@@ -172,13 +183,20 @@ class AccountRecord:
             token: The accepted token.
             secret: Mark of its secret.
             now: The time.
-            sent_at: When it was sent. The verdict may come late, together with the answer of a slow origin.
+            sent_at: When it was sent, or minus infinity: see `UNASKED`. The verdict may come late, together
+                with the answer of a slow origin.
         """
-        if self.has_failed_since(sent_at, secret, now):
+        if self.has_failed_since(sent_at, now):
             self._take_back(token)
+            if not self.has_failed_since(sent_at, now, secret, _ANY_SECRET):  # as if it was not tried yet
+                self.tried = [each for each in self.tried if each != secret]
             return self
-        charged_at = self.out.get(token, sent_at)
-        later = {each: at for each, at in self.out.items() if charged_at < at <= now + CLOCK_SLACK_SECONDS}
+        charged_at = min(self.out.get(token, sent_at), sent_at)
+        later = {
+            each: at
+            for each, at in self.out.items()
+            if each != token and charged_at < at <= now + CLOCK_SLACK_SECONDS
+        }
         refused = self.tried if self.refusals else []
         stale = [each for each in {**dict.fromkeys(self.stale), **dict.fromkeys(refused)} if each != secret]
         until = now + REFUSAL_BLOCK_SECONDS if refused else self.stale_until

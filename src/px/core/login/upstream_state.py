@@ -73,6 +73,7 @@ class UpstreamLogin:
         ]
         self._shows_basic = is_tls or policy.basic_in_clear
         self._failed: set[Method] = set()  # methods whose handshakes broke off here for a technical reason
+        self._has_offered_safer = False  # than Basic: a method that Px can use
         #: How the upstream treats uploads.
         self.uploads = UploadMemory(now)
         #: Whether a page comes with a 407 to HEAD, which RFC 9110 9.3.2 forbids; None: not seen yet.
@@ -146,6 +147,9 @@ class UpstreamLogin:
         upstream offers now. Basic alone never replaces a safer scheme, so that no password goes out in clear
         before the target itself has asked for Basic.
         """
+        self._has_offered_safer = self._has_offered_safer or (
+            bool(schemes) and not self._is_basic_only(schemes)
+        )
         if is_own:
             common = schemes & (self.offered or frozenset())
             is_weaker = self._is_basic_only(common) and not self._is_basic_only(self.offered or common)
@@ -197,12 +201,19 @@ class UpstreamLogin:
         )
 
     def hides_password(self, target: str) -> bool:
-        """Whether a safer login broke off for a technical reason, and Basic would show the password in clear.
+        """Whether a safer login broke off or was withdrawn, and Basic would show the password in clear.
 
-        Px does not use Basic while the upstream offers that safer login: a proxy that restarts or is
-        overloaded, or an attacker who breaks handshakes, must not see the password.
+        A proxy that restarts or is overloaded, or an attacker who breaks handshakes or offers Basic instead,
+        must not see the password.
         """
-        return self.has_failed(target) and not self._shows_basic
+        return not self._shows_basic and (self.has_failed(target) or self.has_withdrawn(target))
+
+    def has_withdrawn(self, target: str) -> bool:
+        """Whether the upstream offers only Basic for a target, after it offered something safer."""
+        offered = self.offered_at(target)
+        return (
+            self._has_offered_safer and not self._is_safe and bool(offered) and self._is_basic_only(offered)
+        )
 
     def has_failed(self, target: str) -> bool:
         """Whether a login that the upstream offers for a target broke off there for a technical reason."""
