@@ -7,6 +7,7 @@ sweep four times a second looks for deadlines that have passed.
 from __future__ import annotations
 
 import asyncio
+import mmap
 import time
 from typing import Protocol
 
@@ -36,8 +37,9 @@ class IoLoop:
         #: Returns the loop time in seconds: the clock of asyncio's loops, without a call to the loop.
         self.now = time.monotonic
         #: Sockets receive into this buffer: a read copies its bytes out, a relay sends straight from it.
-        #: Its content is valid until control returns to the loop.
-        self.receive_buffer = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
+        #: Its content is valid until control returns to the loop. The system gives memory for those pages
+        #: only that something has been received into.
+        self.receive_buffer = memoryview(mmap.mmap(-1, RECEIVE_BUFFER_BYTES))
         #: Pipes for bytes that go from socket to socket inside the kernel.
         self.pipes = PipePool()
         self._waiters: set[Waiter] = set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from html import escape
 from http import HTTPStatus
 
 from px.core.errors import DIRECT, PxError, UnreachableError
@@ -163,6 +162,8 @@ def max_forwards(head: Fields) -> int | None:
 
 
 def _format_page(error: PxError) -> bytes:
+    from html import escape  # noqa: PLC0415 - 0.5 MB, only for an error
+
     hint = f'<p class="hint">{escape(error.hint)}</p>\n' if error.hint else ""
     page = _PAGE.format(
         status=error.status, reason=escape(_reason(error.status)), cause=escape(error.cause), hint=hint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 from typing import Final
 
 #: The connects whose median counts: one slow connect does not show, a slow network does.
@@ -29,6 +28,8 @@ class ConnectTimes:
 
     def median_ms(self, upstream: str) -> float | None:
         """Return the median of the last times in milliseconds; None: Px has not connected there."""
+        from statistics import median  # noqa: PLC0415 - 0.5 MB, only for a status
+
         times = self._seconds.get(upstream)
         return round(median(times) * 1000, 1) if times else None
 
