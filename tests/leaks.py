@@ -63,6 +63,8 @@ class ProcessWatch:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._seen: dict[str, set[str]] = {"cmdline": set(), "environ": set()}
+        #: The ids of all processes there were.
+        self.pids: set[int] = set()
         self._ends = threading.Event()
         self._watching = threading.Thread(target=self._watch)
 
@@ -93,6 +95,7 @@ class ProcessWatch:
     def _look(self, pid: int) -> None:
         with contextlib.suppress(OSError):
             process = Path(f"/proc/{pid}")
+            self.pids.add(pid)
             for name, seen in self._seen.items():
                 seen.add((process / name).read_bytes().replace(b"\0", b"\n").decode())
             for thread in (process / "task").iterdir():

@@ -26,7 +26,7 @@ CORE = {
 #: Each package below px ("" is px itself), and the packages that its modules may import besides their own.
 MAY_IMPORT: Mapping[str, set[str]] = {
     "": {"cli"},
-    "cli": {"", "app", "checks", "config", "config.imports", "io", "logs", "processes"}
+    "cli": {"", "app", "checks", "config", "config.imports", "io", "logs", "processes", "processes.forks"}
     | {"cli.completion", "cli.demo", "cli.env", "cli.setup", "cli.top"}
     | {"routing", "routing.pac"}
     | {"system.autostart", "system.login", "system.process", "system.state", "upstream.connections"}
@@ -57,6 +57,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     | {"upstream.connections"},
     "processes": {"", "app", "checks", "config", "core", "core.http", "io", "logs"}
     | {"system.login", "system.process", "system.state"},
+    "processes.forks": {"app", "logs", "processes", "system.process"},
     "app": {"config", "core", "core.auth", "core.client_login", "core.http", "core.login", "core.rules"}
     | {
         "core.socks",

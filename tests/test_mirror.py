@@ -107,6 +107,10 @@ TESTED_ELSEWHERE: Mapping[str, tuple[str, str]] = {
         "processes/test_processes.py",
         "needs real processes that send each other messages",
     ),
+    "processes/forks/template_child": (
+        "processes/forks/test_template.py",
+        "the template process, from outside",
+    ),
     "processes/control_client": ("processes/test_processes.py", "sends commands to a running Px"),
     "routing/discovered_proxy": ("routing/test_discovery.py", "the return value of discovery"),
     "routing/pac/child": ("routing/pac/test_process.py", "runs in that process"),

@@ -117,6 +117,15 @@ def _is_proxy_named(is_px: IsPx) -> bool:
         return True
 
 
+def import_discovery() -> None:
+    """Import what `make_discovery` needs, for processes that are forked later."""
+    import px.routing.discovery  # noqa: PLC0415
+    import px.routing.pac.engine  # noqa: PLC0415
+    import px.routing.pac.source  # noqa: PLC0415
+    import px.routing.source_reader  # noqa: PLC0415
+    import px.system.proxy_settings.wpad  # noqa: F401, PLC0415
+
+
 def make_discovery(
     settings: Settings, is_px: IsPx, resolve: Resolve, health: UpstreamHealth, now: Callable[[], float]
 ) -> Discovery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from px.core.startup_errors import ConfigError
 
 if TYPE_CHECKING:
     from px.config.invocation import Invocation
+    from px.processes.worker import SpawnProcess
     from px.system.state.instance import Launch
 
 
@@ -49,13 +51,36 @@ def run_in_background(argv: Sequence[str]) -> int:
 
 
 def _serve(invocation: Invocation, announce: Callable[[str], object], *, is_background: bool = False) -> int:
+    if sys.platform == "linux" and settings_of(invocation).workers > 1:
+        from px.processes.forks.template import fork_template  # noqa: PLC0415
+
+        # Now, while this process can be forked: it has no thread and no open file yet.
+        template = fork_template(finds_upstreams=not settings_of(invocation).proxy)
+        if isinstance(template, int):  # this process is a fork, and has to end
+            return template
+        if template is not None:
+            with template:
+                return _run(invocation, announce, template.spawn, is_background=is_background)
+    from px.processes.handover import execute_process  # noqa: PLC0415
+
+    return _run(invocation, announce, execute_process, is_background=is_background)
+
+
+def _run(
+    invocation: Invocation,
+    announce: Callable[[str], object],
+    spawn_process: SpawnProcess,
+    *,
+    is_background: bool,
+) -> int:
     from px.processes.program import run  # noqa: PLC0415
     from px.system.state.instance import Launch  # noqa: PLC0415
 
     settings, flags = settings_of(invocation), invocation.flags
     open_log(settings, "main")
     launch = Launch(flags, str(Path.cwd()), is_background)
-    return run(settings, partial(load_invocation, flags), announce, print_message, launch=launch)
+    load = partial(load_invocation, flags)
+    return run(settings, load, announce, print_message, launch, spawn_process)
 
 
 def restart(invocation: Invocation) -> int:

@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from px.core.problems import ProblemReport
@@ -31,14 +31,20 @@ _LEFT_OUT: Mapping[str, object] = {"active": [], "problems": [], "upstreams": []
 _LOGGER = logging.getLogger("px.child")
 
 
-def run_worker() -> int:
-    """Run the worker that the parent process has ordered; return the exit code."""
+def run_worker(given: Sequence[int] = (0,)) -> int:
+    """Run the worker that the supervisor has ordered; return the exit code.
+
+    Args:
+        given: Descriptors: where the order comes from, by default standard input, and the sockets of a worker
+            that has them already.
+    """
     for name in _LEFT_TO_SUPERVISOR:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     try:
-        with open(0, "rb", closefd=False) as stdin:  # sys.stdin is None in a program without a console
-            order, sockets = receive_order(stdin)
+        # sys.stdin is None in a program without a console.
+        with open(given[0], "rb", closefd=given[0] != 0) as stream:
+            order, sockets = receive_order(stream, given[1:])
     except EOFError:  # the supervisor has ended
         return 0
     with asyncio.Runner() as runner:

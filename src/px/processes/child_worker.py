@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import socket
-from asyncio.subprocess import Process
 from collections.abc import Sequence
 
 from px.processes.channel import REPORT_SECONDS, Channel, Questions
-from px.processes.handover import hand_over, spawn_process
 from px.processes.notices import KINDS
-from px.processes.worker import AskStatus, OnNotice, Report, WorkerFailedError, WorkOrder
+from px.processes.worker import (
+    AskStatus,
+    OnNotice,
+    Report,
+    SpawnProcess,
+    WorkerFailedError,
+    WorkerProcess,
+    WorkOrder,
+)
 from px.system.state.shared_right import SharedRight
 
 #: A start takes a sixth of a second, but much longer on an overloaded computer.
@@ -30,6 +35,7 @@ class ChildWorker:
         shared_right: The right that all workers share; it stays open in this process.
         ask_status: Called when the worker asks for the state of all workers.
         on_notice: Called with what the worker has to tell the user.
+        spawn: Starts the process.
     """
 
     def __init__(
@@ -39,13 +45,15 @@ class ChildWorker:
         shared_right: SharedRight,
         ask_status: AskStatus,
         on_notice: OnNotice,
+        spawn: SpawnProcess,
     ) -> None:
         self.number = order.number
         self._ask_status = ask_status
         self._on_notice = on_notice
+        self._spawn = spawn
         self._order = order
         self._sockets = (*shared_right.sockets, *sockets)
-        self._process: Process | None = None
+        self._process: WorkerProcess | None = None
         self._channel: Channel | None = None
         self._hearing: asyncio.Task[None] | None = None
         self._reports: Questions | None = None
@@ -79,18 +87,18 @@ class ChildWorker:
         self._reports = Questions(channel, {"do": "report"})
         self._hearing = asyncio.create_task(self._hear(channel))
 
-    async def _start_process(self, sockets: Sequence[socket.socket]) -> Process:
+    async def _start_process(self, sockets: Sequence[socket.socket]) -> WorkerProcess:
         try:
-            process = self._process = await spawn_process(sockets)
+            process = self._process = await self._spawn(sockets)
         except OSError as error:
             raise WorkerFailedError(f"worker {self.number} cannot be started: {error}") from error
         if self._is_ending:  # `drain` found no process to end, and the sockets may be closed by now
             self._kill()
             raise WorkerFailedError(f"worker {self.number} ended before it served: {await _wait(process)}")
-        await hand_over(process, self._order, sockets)
+        await process.hand_over(self._order)
         return process
 
-    async def _wait_ready(self, process: Process, channel: Channel) -> None:
+    async def _wait_ready(self, process: WorkerProcess, channel: Channel) -> None:
         try:
             async with asyncio.timeout(START_SECONDS):
                 while (message := await channel.receive()) is not None and message["is"] in KINDS:
@@ -138,8 +146,7 @@ class ChildWorker:
 
     def _kill(self) -> None:
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self._process.kill()
 
     async def report(self) -> Report:
         """Return what the worker has done so far; its last report when it does not answer."""
@@ -165,7 +172,7 @@ class ChildWorker:
         return f"<ChildWorker {self.number} pid={self.pid}>"
 
 
-async def _wait(process: Process) -> str:
+async def _wait(process: WorkerProcess) -> str:
     """Return how a process has ended that has closed its channel; kill it if it does not end."""
     try:
         async with asyncio.timeout(KILL_SECONDS):
@@ -173,6 +180,8 @@ async def _wait(process: Process) -> str:
     except TimeoutError:
         process.kill()
         code = await process.wait()
+    if code is None:
+        return "in an unknown way"
     if code < 0:
         return f"by {signal.Signals(-code).name}"
     return f"with exit code {code}"

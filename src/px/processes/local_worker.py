@@ -79,7 +79,7 @@ class LocalWorker:
             opened.pop_all()
         self._px.follow_proxy(lambda text: self._on_notice(format_proxy_notice(text)))
         self._serving = asyncio.create_task(self._px.serve())
-        if gc.get_freeze_count():  # collect what an earlier worker, before a reload, has left behind
+        if gc.get_threshold()[0] == GARBAGE_THRESHOLD:  # an earlier worker, before a reload, has left garbage
             gc.unfreeze()
             gc.collect()
         gc.freeze()  # the objects of now live as long as the worker: never look at them again

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,11 @@ from px.io.listening_socket import DRAIN_SECONDS
 from px.io.thread_lane import ThreadLane
 from px.logs.warning_log import WarningLog
 from px.processes.control import Control
+from px.processes.handover import execute_process
 from px.processes.listen_sockets import ListenSockets
 from px.processes.notices import Notices
 from px.processes.supervisor import Supervisor
+from px.processes.worker import SpawnProcess
 from px.system.login.keyring import Keyring
 from px.system.process.open_files import raise_limit
 from px.system.process.waiting import waiting_for
@@ -55,7 +58,12 @@ Tell = Callable[[str], object]
 
 
 def run(
-    settings: Settings, load: Callable[[], Invocation], announce: Tell, warn: Tell, launch: Launch
+    settings: Settings,
+    load: Callable[[], Invocation],
+    announce: Tell,
+    warn: Tell,
+    launch: Launch,
+    spawn_process: SpawnProcess = execute_process,
 ) -> int:
     """Serve until Ctrl-C, SIGTERM or ``px --quit``; return the exit code.
 
@@ -65,6 +73,7 @@ def run(
         announce: Shows that Px listens, and later that it ends.
         warn: Shows a warning.
         launch: How Px was started.
+        spawn_process: Starts the process of a worker, if there are several workers.
 
     Raises:
         StartupError: Px cannot listen, or no worker can serve.
@@ -72,28 +81,33 @@ def run(
     with waiting_for("the system's proxy settings"):
         check_routes(settings)
     with asyncio.Runner() as runner:
-        runner.run(_serve(settings, load, announce, warn, launch))
+        runner.run(_serve(settings, load, announce, warn, launch, spawn_process))
     return 0
 
 
 async def _serve(
-    settings: Settings, load: Callable[[], Invocation], announce: Tell, warn: Tell, launch: Launch
+    settings: Settings,
+    load: Callable[[], Invocation],
+    announce: Tell,
+    warn: Tell,
+    launch: Launch,
+    spawn_process: SpawnProcess,
 ) -> None:
     raise_limit()  # before there are workers: they inherit it
     state = state_directory()
     log_path = None if settings.log or settings.verbose else state / f"warnings-{settings.port}.log"
     warning_log = WarningLog(log_path) if log_path else None
     with Notices(warn, announce, warning_log, is_verbose=settings.verbose) as notices:
-        await _serve_from(state, settings, load, announce, notices, launch)
+        make_program = partial(Program, load=load, announce=announce, notices=notices, launch=launch)
+        await _serve_from(state, settings, notices, make_program, spawn_process)
 
 
 async def _serve_from(
     state: Path,
     settings: Settings,
-    load: Callable[[], Invocation],
-    announce: Tell,
     notices: Notices,
-    launch: Launch,
+    make_program: Callable[[Supervisor], Program],
+    spawn_process: SpawnProcess,
 ) -> None:
     if writer := find_directory_writer(state):
         notices.warn(f"other users can remove what Px remembers of refused logins: {writer}")
@@ -108,9 +122,11 @@ async def _serve_from(
             return await threads.run(passwords.add_to, settings)
 
     with SharedRight.create() as shared_right:
-        supervisor = Supervisor(settings, listen_sockets, state, add_secrets, shared_right, notices)
+        supervisor = Supervisor(
+            settings, listen_sockets, state, add_secrets, shared_right, notices, spawn_process=spawn_process
+        )
         try:
-            await Program(supervisor, load, announce, notices, launch).serve()
+            await make_program(supervisor).serve()
         finally:
             supervisor.listen_sockets.shut()
             supervisor.listen_sockets.instance.withdraw()

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from px.core.problems import ProblemReport, merge_problems
 from px.core.startup_errors import StartupError
 from px.processes.child_worker import ChildWorker
+from px.processes.handover import execute_process
 from px.processes.listen_sockets import ListenSockets
 from px.processes.local_worker import LocalWorker
 from px.processes.notices import Notices
 from px.processes.status import merge_reports, sum_counters
 from px.processes.traffic_sum import sum_traffic
-from px.processes.worker import Report, Worker, WorkOrder
+from px.processes.worker import Report, SpawnProcess, Worker, WorkOrder
 from px.processes.worker_pool import WorkerPool
 from px.system.state.installation import load_installation
 from px.system.state.shared_right import SharedRight
@@ -43,9 +44,10 @@ class Supervisor:
         shared_right: The right of all workers together to send a login where the lock-out record cannot be
             kept.
         notices: What Px tells the user, and the problems of this process.
+        spawn_process: Starts the process of a worker, if there are several workers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the workers share, and what starts them
         self,
         settings: Settings,
         listen_sockets: ListenSockets,
@@ -53,6 +55,8 @@ class Supervisor:
         add_secrets: Callable[[Settings], Awaitable[Settings]],
         shared_right: SharedRight,
         notices: Notices,
+        *,
+        spawn_process: SpawnProcess = execute_process,
     ) -> None:
         self.settings = settings
         self._add_secrets = add_secrets
@@ -60,6 +64,7 @@ class Supervisor:
         self._state = state
         self._shared_right = shared_right
         self._notices = notices
+        self._spawn_process = spawn_process
         self._installation = load_installation(state)
         self._numbers = count(1)
         self._pools: list[WorkerPool] = []
@@ -125,8 +130,10 @@ class Supervisor:
 
     def _spawn(self, settings: Settings, sockets: Sequence[socket.socket]) -> Worker:
         order = WorkOrder(next(self._numbers), settings, self._state, self._installation)
-        make_worker = LocalWorker if settings.workers == 1 else ChildWorker
-        return make_worker(order, sockets, self._shared_right, self.report, self._notices.receive)
+        arguments = (order, sockets, self._shared_right, self.report, self._notices.receive)
+        if settings.workers == 1:
+            return LocalWorker(*arguments)
+        return ChildWorker(*arguments, self._spawn_process)
 
     def _keep_past(self, report: Report) -> None:
         """Keep the counters, the traffic and the problems of a worker that has ended."""

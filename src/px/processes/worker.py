@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -86,3 +87,24 @@ class Worker(Protocol):
 
     async def wait_ended(self) -> str:
         """Return how the worker has ended, for the log, once it has."""
+
+
+class WorkerProcess(Protocol):
+    """The process of a worker as its supervisor sees it, however the process was started."""
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+
+    async def hand_over(self, order: WorkOrder) -> None:
+        """Give the process its order, for which it waits; if it has ended, `wait` tells."""
+
+    def kill(self) -> None:
+        """Kill the process; nothing happens if it has ended."""
+
+    async def wait(self) -> int | None:
+        """Return the exit code once the process has ended: negative for a signal, None if unknown."""
+
+
+#: Starts a process that gets these sockets, which stay open in this process; raises OSError.
+SpawnProcess = Callable[[Sequence[socket.socket]], Awaitable[WorkerProcess]]

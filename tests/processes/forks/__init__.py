@@ -1,0 +1,1 @@
+"""Tests of `px.processes.forks`."""
