@@ -97,6 +97,7 @@ class Running:
         self._log = place.directory / "output.log"
         command = [*peer.command(place), *options]
         variables = {**_environment(place.directory), **peer.environment(place), **(environment or {})}
+        self._directory, self._variables = place.directory, variables
         self._began = time.perf_counter()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -132,6 +133,16 @@ class Running:
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             client.recv(1)
             return time.perf_counter() - self._began
+
+    def command(self, *arguments: str) -> str:
+        """Run another ``px`` with the same port and environment, and return its output."""
+        command = [sys.executable, "-m", "px", f"--port={self.port}", *arguments]
+        done = subprocess.run(
+            command, cwd=self._directory, env=self._variables, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise MeasureError(f"{arguments}: {done.stderr}")
+        return done.stdout
 
     def cpu_seconds(self) -> float:
         """CPU time used so far."""

@@ -11,6 +11,7 @@ from bench.rows.rates import GETS, GETS_NTLM, LATENCY, TUNNELS, TUNNELS_NTLM
 from bench.rows.start import START
 from bench.rows.streams import STREAMS
 from bench.rows.uploads import UPLOAD, UPLOAD_CHUNKED
+from bench.rows.workers import WORKERS
 
 _ALL = (
     BULK,
@@ -25,6 +26,7 @@ _ALL = (
     UPLOAD,
     UPLOAD_CHUNKED,
     START,
+    WORKERS,
     CONNECTIONS,
     RULES,
     STREAMS,

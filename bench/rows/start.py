@@ -62,7 +62,7 @@ START = Row(
     _prepare,
     (
         most_target(PX, ANSWER, 150, digits=0),
-        most_target(TWO_WORKERS, ANSWER, 300, digits=0),
+        most_target(TWO_WORKERS, ANSWER, 150, digits=0),
         most_target(PX, RESIDENT, 30, digits=1),
     ),
     rounds=7,
