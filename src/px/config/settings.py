@@ -186,8 +186,8 @@ def parse_given(given: Given) -> object:
     try:
         return parse(given.text)
     except ValueError as error:
-        is_commented = not option.hides(given.text) and _COMMENT.search(given.text)
-        hint = f"; {_COMMENT_HINT}" if is_commented and _COMMENT_HINT not in str(error) else ""
+        may_have_comment = not (given.is_flag or option.hides(given.text))
+        hint = f"; {_COMMENT_HINT}" if may_have_comment and _COMMENT.search(given.text) else ""
         reason = escape_line(str(error))  # it may quote a part of the text
         raise ConfigError(f"{given.written}: {reason}; valid is: {option.valid}{hint}") from None
 

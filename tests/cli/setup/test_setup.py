@@ -131,6 +131,37 @@ async def test_the_px_ini_in_use_keeps_what_it_has(
     assert not (home / "config").exists()
 
 
+async def test_a_script_of_the_command_line_replaces_the_saved_proxy(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ini, script = home / "px.ini", home / "proxy.pac"
+    ini.write_text(f"[proxy]\nserver = 127.0.0.1:{free_port()}\nnoproxy = *\n")
+    async with ntlm_proxy() as upstream:
+        script.write_text(f'function FindProxyForURL() {{ return "PROXY {upstream.authority}" }}')
+        options = login(monkeypatch, upstream)[1:]
+        assert await run(f"--pac={script}", *options, typed="n\n") == 0
+    assert f"Proxy PAC script {script}, given by --pac Offers NTLM" in run.output
+    text = ini.read_text()
+    assert f"pac = {script}\n" in text
+    assert [line.strip() for line in text.splitlines() if line.startswith(("server", "noproxy"))] == [
+        "server =",
+        "noproxy =",
+    ]
+
+
+async def test_a_proxy_of_the_command_line_replaces_the_saved_script(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ini = home / "px.ini"
+    ini.write_text("[proxy]\npac = http://127.0.0.1:9/old.pac\nnoproxy = 10.*\n")
+    async with ntlm_proxy() as upstream:
+        assert await run(*login(monkeypatch, upstream), typed="n\n") == 0
+    text = ini.read_text()
+    assert f"server = {upstream.authority}\n" in text
+    assert "old.pac" not in text
+    assert "noproxy = 10.*\n" in text
+
+
 async def test_a_proxy_of_the_environment_is_saved_with_its_exceptions(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

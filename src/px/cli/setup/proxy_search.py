@@ -73,6 +73,7 @@ class ProxySearch:
         Raises:
             SetupFailedError: A proxy is named, but cannot be used.
         """
+        self._drop_saved_source()
         settings = self.invocation.known_settings
         if settings.proxy or settings.pac or settings.noproxy.matches_everything:
             failure = check_source(settings)
@@ -83,6 +84,21 @@ class ProxySearch:
         with waiting_for("the proxy settings of this computer or network"):
             discovered = asyncio.run(_discover(settings))
         self._judge(settings, discovered)
+
+    def _drop_saved_source(self) -> None:
+        """Empty each option that would compete with the proxy or script of the command line."""
+        flags = {name for name, one in self.invocation.given.items() if one.is_flag}
+        if not flags & {"proxy", "pac"}:
+            return
+        settings = self.invocation.known_settings
+        others = {
+            "proxy": settings.proxy,
+            "pac": settings.pac,
+            "noproxy": settings.noproxy.matches_everything,
+        }
+        competing = [name for name, is_set in others.items() if is_set and name not in flags]
+        if competing:
+            self._add(*(f"--{name}=" for name in competing))
 
     def _judge(self, settings: Settings, discovered: DiscoveredProxy) -> None:
         found = discovered.settings

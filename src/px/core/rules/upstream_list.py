@@ -47,8 +47,8 @@ _WITH_PATH: Final = re.compile(r"https?://[^/\s]+/\S+", re.IGNORECASE)
 _IS_PAC: Final = "this is a PAC script, and not a proxy; did you mean --pac?"
 FORM: Final = "an upstream is [http://|https://|socks5://|socks4://]host[:port]"
 _NO_LIST: Final = (
-    "an upstream has no space, path or comment; several upstreams are separated by commas, a comment needs "
-    "a line of its own, and a PAC script is named by --pac"
+    "an upstream has no space and no path; write HOST:PORT, for example proxy.corp.example:8080; commas "
+    "separate several upstreams, and --pac names a PAC script"
 )
 
 
