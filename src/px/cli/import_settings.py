@@ -25,8 +25,24 @@ def import_settings(invocation: Invocation) -> int:
     for note in found.notes:
         print_message(note)
     print_warnings(found.warnings)
-    announce("\n".join([f"Saved to {invocation.config_file}", *_next_steps(invocation, found)]))
+    announce(
+        "\n".join(
+            [f"Saved to {invocation.config_file}", *_name_reach(invocation), *_next_steps(invocation, found)]
+        )
+    )
     return EXIT_OK
+
+
+def _name_reach(invocation: Invocation) -> Iterator[str]:
+    """Yield where Px uses the file, if Px uses it in the working directory only."""
+    from px.config.files import default_config_dirs  # noqa: PLC0415
+
+    ini = invocation.config_file
+    directories = default_config_dirs()
+    if ini is None or "config" in invocation.given or ini.parent in directories:
+        return
+    yield "Px uses this file only when it starts in this directory. For all directories, move it to"
+    yield f"  {directories[0] / ini.name}"
 
 
 def _next_steps(invocation: Invocation, found: Import) -> Iterator[str]:
