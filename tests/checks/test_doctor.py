@@ -255,6 +255,22 @@ async def test_a_broken_pac_script_is_named(tmp_path: Path, body: str) -> None:
     assert "proxy.pac" in failed.detail
 
 
+async def test_a_named_pac_script_that_cannot_be_had_comes_first(tmp_path: Path) -> None:
+    async def play(wire: Wire) -> None:
+        await wire.read_head()
+        await wire.send(answer(404))
+
+    async with ScriptedUpstream(play) as server:
+        pac = f"http://{server.authority}/proxy.pac"
+        steps = await diagnose(tmp_path, "", pac=pac)
+    first = next(step for step in steps.values() if step.verdict is Verdict.FAILED)
+    assert first.name == "PAC"
+    assert first.detail.startswith(f"The PAC script {pac} cannot be loaded: the server answered 404")
+    assert first.fix == "Check the URL of the script."
+    assert steps["GET"].detail.startswith(f"The PAC script {pac} cannot be loaded: the server answered 404")
+    assert steps["GET"].fix == "Check this address of the script."
+
+
 async def test_the_answer_of_a_pac_script_is_shown(tmp_path: Path) -> None:
     script = tmp_path / "proxy.pac"
     async with ntlm_proxy() as upstream:

@@ -108,7 +108,7 @@ def test_a_status_is_text_for_people():
         "socks": ["127.0.0.1:1080", "[::1]:1080"],
         "tunnels": [{"listen": ["127.0.0.1:2222"], "target": "git.example:22"}],
         "config": "",
-        **merge_reports(reports, {"requests": 5, "errors": 1, "logins_refused": 2}),
+        **merge_reports(reports, {"requests": 8, "pages": 3, "errors": 1, "logins_refused": 2}),
     }
     assert format_status(status).splitlines() == [
         "Px 1.2 runs, pid 99, for 2 h 3 min.",

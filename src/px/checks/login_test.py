@@ -21,6 +21,12 @@ _OTHER_SITE: Final = (
 )
 
 
+#: What the hint of an error says before the reason why Px did without its PAC script.
+_TRIED_DIRECTLY: Final = "Px tried it directly: "
+_SCRIPT_FAILED: Final = "The PAC script "
+CHECK_ADDRESS: Final = "Check this address of the script."
+
+
 @dataclass(frozen=True, slots=True)
 class PxUnderTest:
     """The Px that a test goes through.
@@ -86,6 +92,10 @@ def _judge(request: RequestHead, answer: PxAnswer) -> Step:
     name, target = request.method.decode("ascii"), show_target(request.target)
     said = f"{target}: {answer.status} {answer.reason}".rstrip()
     if answer.cause:
+        _, _, reason = answer.hint.partition(_TRIED_DIRECTLY)
+        if reason.startswith(_SCRIPT_FAILED):  # what follows from that is no advice
+            detail = f"{reason} Px tried the site directly: {said}. {answer.cause}"
+            return Step(name, Verdict.FAILED, detail, CHECK_ADDRESS, answer.seconds)
         return Step(name, Verdict.FAILED, f"{said}. {answer.cause}", answer.hint, answer.seconds)
     if answer.status == _LOGIN_REQUIRED:
         fix = "Allow Px to log in: leave out --auth=NONE."

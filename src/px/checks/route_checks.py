@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from px.checks.login_test import CHECK_ADDRESS
 from px.checks.step import Step, Verdict, stopwatch
 from px.checks.step_teller import StepTeller
 from px.core.errors import PacError, PxError
@@ -52,6 +53,9 @@ async def check_routes(
 def _describe(
     settings: Settings, discovered: DiscoveredProxy | None, request: RequestHead, routes: Sequence[Route]
 ) -> Step:
+    if discovered is not None and settings.pac and discovered.trouble and discovered.script is None:
+        detail = f"{discovered.trouble} So requests go directly."
+        return Step("PAC", Verdict.WARNING, detail, discovered.remedy or CHECK_ADDRESS)
     source, trouble = f"{format_upstreams(settings.proxy)}, from the configuration", ""
     if discovered is not None:
         source, trouble = str(discovered), discovered.trouble

@@ -110,6 +110,7 @@ def render_status(status: Report, columns: int | None, *, as_json: bool) -> str:
 def format_status(status: Report) -> str:
     """Return the text of a status."""
     counts: Counter[str] = Counter(status["counters"])
+    counts["requests"] -= counts["pages"]  # as on the status page, which would count itself
     uptime = format_duration(status["uptime_seconds"])
     lines = [
         f"Px {status['version']} runs, pid {status['pid']}, for {uptime}.",

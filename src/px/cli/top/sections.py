@@ -63,7 +63,9 @@ def format_head(moment: Moment, columns: int, hint: str) -> list[Line]:
     left += ", ".join(status["listen"])
     errors, refused = counts["errors"], counts["logins_refused"]
     so_far = (
-        Span(f"{_count(counts['requests'], 'request')}, {_count(counts['tunnels'], 'tunnel')}, "),
+        Span(
+            f"{_count(counts['requests'] - counts['pages'], 'request')}, {_count(counts['tunnels'], 'tunnel')}, "
+        ),
         Span(_count(errors, "error"), "warn" if errors else ""),
         Span(f" so far; logins: {counts['logins_accepted']} accepted, "),
         Span(f"{refused} refused", "bad" if refused else ""),
