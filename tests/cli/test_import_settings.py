@@ -40,7 +40,7 @@ def test_px_says_that_a_file_in_the_working_directory_counts_only_there(tmp_path
     lines = run_px("--import=cntlm.conf", cwd=tmp_path).stdout.splitlines()
     at = lines.index(f"Saved to {tmp_path / 'px.ini'}")
     assert lines[at + 1].startswith("Px uses this file only when it starts in this directory.")
-    place = Path(lines[at + 2].strip())
+    place = Path(lines[at + 2].removeprefix("move it to "))
     assert (place.parent.name, place.name) == ("px", "px.ini")
     place.parent.mkdir(parents=True)
     (tmp_path / "px.ini").replace(place)

@@ -41,8 +41,8 @@ def _name_reach(invocation: Invocation) -> Iterator[str]:
     directories = default_config_dirs()
     if ini is None or "config" in invocation.given or ini.parent in directories:
         return
-    yield "Px uses this file only when it starts in this directory. For all directories, move it to"
-    yield f"  {directories[0] / ini.name}"
+    yield "Px uses this file only when it starts in this directory. To use it anywhere,"
+    yield f"move it to {directories[0] / ini.name}"
 
 
 def _next_steps(invocation: Invocation, found: Import) -> Iterator[str]:

@@ -61,11 +61,10 @@ def format_head(moment: Moment, columns: int, hint: str) -> list[Line]:
     right = f"  {clock}  {hint}".rstrip()
     left = f"Px {status['version']}, pid {status['pid']}, up {format_age(status['uptime_seconds'])}, on "
     left += ", ".join(status["listen"])
+    asked = counts["requests"] - counts["pages"]
     errors, refused = counts["errors"], counts["logins_refused"]
     so_far = (
-        Span(
-            f"{_count(counts['requests'] - counts['pages'], 'request')}, {_count(counts['tunnels'], 'tunnel')}, "
-        ),
+        Span(f"{_count(asked, 'request')}, {_count(counts['tunnels'], 'tunnel')}, "),
         Span(_count(errors, "error"), "warn" if errors else ""),
         Span(f" so far; logins: {counts['logins_accepted']} accepted, "),
         Span(f"{refused} refused", "bad" if refused else ""),
