@@ -255,6 +255,17 @@ async def test_a_broken_pac_script_is_named(tmp_path: Path, body: str) -> None:
     assert "proxy.pac" in failed.detail
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there Px logs in as the user of Windows")
+@pytest.mark.parametrize("user", ["", "CORP\\alice"])
+async def test_without_a_keyring_none_is_advised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    async with ntlm_proxy() as upstream:
+        failed = only_failure(await diagnose(tmp_path, upstream.authority, username=user))
+    assert failed.fix == "Set PX_PASSWORD in the environment, and give --username; no keyring works here."
+
+
 async def test_a_named_pac_script_that_cannot_be_had_comes_first(tmp_path: Path) -> None:
     async def play(wire: Wire) -> None:
         await wire.read_head()

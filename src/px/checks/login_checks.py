@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from px.checks.step import Step, Verdict, stopwatch
 from px.checks.step_teller import StepTeller
+from px.core.auth.secret_store import SecretStoreError
 from px.core.errors import LoginError, LoginUnusableError, PxError
 from px.core.login.method import Method
 from px.core.login.method_choice import LoginChoice
+from px.system.login.keyring import Keyring
 from px.system.login.ticket_renewal import ask_kdc
 from px.system.process.waiting import waiting_for
 
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
     from px.core.http.request_head import RequestHead
     from px.core.login.upstream_state import UpstreamLogin
     from px.upstream.connections.connection import Hop
+
+#: The command of a hint that needs a keyring.
+_NEEDS_KEYRING: Final = "px --password"
+_WITHOUT_KEYRING: Final = "Set PX_PASSWORD in the environment, and give --username; no keyring works here."
+_KEYRING_SECONDS: Final = 5.0
 
 
 class LoginCheck:
@@ -62,7 +70,7 @@ class LoginCheck:
         login.learn_offer(self._target, self._schemes)
         methods = login.methods(self._target)
         if not methods:
-            self._fail("Identity", LoginChoice(login, self._target).make_error())
+            await self._fail("Identity", LoginChoice(login, self._target).make_error())
             return
         self._teller.tell(Step("Identity", Verdict.OK, self._describe_identity(methods)))
         if methods[0] is Method.KERBEROS:
@@ -94,7 +102,7 @@ class LoginCheck:
                 step = Step("Ticket", Verdict.WARNING, detail, error.hint, elapsed())
                 self._teller.tell_doubtful(step, error.cause)
             else:
-                self._fail("Ticket", error, elapsed())
+                await self._fail("Ticket", error, elapsed())
         else:
             detail = f"there is one for HTTP/{hop.host}{_describe_ticket(source.ticket)}"
             self._teller.tell(Step("Ticket", Verdict.OK, detail, "", elapsed()))
@@ -105,7 +113,7 @@ class LoginCheck:
             with waiting_for(f"the login at {login.upstream}"):
                 await self._parts.exchanger.verify_login(self._hop, login)
         except LoginError as error:
-            self._fail("Login", error, elapsed())
+            await self._fail("Login", error, elapsed())
         except PxError:
             detail = "the upstream answers no request of Px's own: the GET shows the login"
             self._teller.tell(Step("Login", Verdict.SKIPPED, detail, "", elapsed()))
@@ -115,12 +123,22 @@ class LoginCheck:
             detail = f"as {login.source.identity.name}{by} at {login.upstream}"
             self._teller.tell(Step("Login", Verdict.OK, detail, "", elapsed()))
 
-    def _fail(self, name: str, error: LoginError, seconds: float | None = None) -> None:
+    async def _fail(self, name: str, error: LoginError, seconds: float | None = None) -> None:
         self.failed = name
         source = self._login.source
         has_password = source.identity.is_named and source.secret_place
         self.wants_password = isinstance(error, LoginUnusableError) and not has_password
-        self._teller.tell(Step(name, Verdict.FAILED, f"{error.cause.rstrip('.')}.", error.hint, seconds))
+        hint = error.hint
+        if _NEEDS_KEYRING in hint and not await asyncio.to_thread(_has_keyring):
+            hint = _WITHOUT_KEYRING
+        self._teller.tell(Step(name, Verdict.FAILED, f"{error.cause.rstrip('.')}.", hint, seconds))
+
+
+def _has_keyring() -> bool:
+    try:
+        return bool(Keyring(_KEYRING_SECONDS).name)
+    except SecretStoreError:
+        return False
 
 
 def _describe_ticket(ticket: Ticket | None) -> str:

@@ -16,7 +16,7 @@ from px.system.process.waiting import waiting_for
 
 _FORBIDDEN, _LOGIN_REQUIRED, _SERVER_ERROR = 403, 407, 500
 _IN_USE: Final = "in use"
-_OTHER_SITE: Final = (
+OTHER_SITE: Final = (
     "Try another site, as in --test=http://www.example.org/; --doctor and --setup take one, too."
 )
 
@@ -103,7 +103,7 @@ def _judge(request: RequestHead, answer: PxAnswer) -> Step:
     is_tunnel_refused = request.method == b"CONNECT" and answer.status // 100 != 2  # noqa: PLR2004
     if is_tunnel_refused or answer.status == _FORBIDDEN or answer.status >= _SERVER_ERROR:
         cause = "Px passed this answer on: a rule of the upstream, or the site itself, is the cause."
-        return Step(name, Verdict.FAILED, f"{said}. {cause}", _OTHER_SITE, answer.seconds)
+        return Step(name, Verdict.FAILED, f"{said}. {cause}", OTHER_SITE, answer.seconds)
     return Step(name, Verdict.OK, said, "", answer.seconds)
 
 

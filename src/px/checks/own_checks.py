@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from px.app.proxy_discovery import check_routes
 from px.app.px import load_client_auth
@@ -17,6 +17,9 @@ from px.system.process.port_owner import find_port_owner
 
 if TYPE_CHECKING:
     from px.config.settings import Settings
+
+#: What to do where another program has the port.
+CHOOSE_PORT: Final = "Choose another port with --port."
 
 
 def check_config(config_file: Path | None, warnings: Sequence[str]) -> Step:
@@ -78,13 +81,18 @@ def check_port(settings: Settings) -> Step:
     except PortInUseError as error:
         owner = find_port_owner(port)
         who = f" That is {owner}." if owner else ""
-        return Step("Port", Verdict.FAILED, f"{error}.{who}", "Choose another port with --port.")
+        return Step("Port", Verdict.FAILED, f"{_drop_advice(error)}.{who}", CHOOSE_PORT)
     except ConfigError as error:
         return Step("Port", Verdict.FAILED, str(error), "Correct --listen or --port.")
     for sock in sockets:
         sock.close()
     detail = "; ".join([f"{port} is free: no Px runs there, so programs that are set to it fail", *warnings])
     return Step("Port", Verdict.WARNING, detail, "Start Px with px, or at each login with px --install.")
+
+
+def _drop_advice(error: PortInUseError) -> str:
+    """Return the cause alone: the fix of the step is the advice."""
+    return str(error).partition("; ")[0]
 
 
 def check_source(settings: Settings) -> Step | None:

@@ -53,7 +53,7 @@ def run_setup(invocation: Invocation) -> int:
 
 
 def _show_failure(screen: Screen, failure: SetupFailedError) -> int:
-    screen.show_failures(failure.steps)
+    screen.show_failures(failure.steps, failure.commands)
     print_error("nothing was saved")
     return _FAILED
 

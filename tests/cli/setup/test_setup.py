@@ -102,6 +102,21 @@ async def test_a_wrong_password_costs_one_attempt(
     assert not has_saved(home)
 
 
+async def test_where_only_the_site_fails_the_login_is_shown_and_the_next_command(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unavailable = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+    monkeypatch.setattr("px.cli.demo.upstream._let_in", lambda *_: (unavailable, b""))
+    async with ntlm_proxy() as upstream:
+        options = login(monkeypatch, upstream)
+        assert await run("--yes", *options) == 4
+    assert f"Login accepted: as {USERNAME}, password from PX_PASSWORD, by NTLM GET FAILED:" in run.output
+    assert "503" in run.output
+    assert "Name another site for the test, for example: px --setup=http://www.example.org/" in run.output
+    assert f" --yes {options[0]} " in run.output
+    assert not has_saved(home)
+
+
 async def test_ctrl_c_at_the_last_question_saves_nothing(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +230,13 @@ async def test_without_a_keyring_no_password_is_asked_for(run: Run, home: Path) 
     async with ntlm_proxy() as upstream:
         assert await run(f"--proxy={upstream.authority}", f"--port={free_port()}", typed="") == 4
     assert "Px needs a password, which no keyring can keep" in run.output
-    assert "fix: Set PX_PASSWORD in the environment, then try again with --username=USER" in run.output
+    assert "your user name" not in run.output
+    assert (
+        "the password in this shell, and then run --setup there: read -rs PX_PASSWORD; export" in run.output
+    )
+    command = f"px {SITE} --proxy={upstream.authority} --port="
+    assert command in run.output
+    assert r"'--username=DOMAIN\user'" in run.output
     assert not has_saved(home)
 
 
@@ -239,5 +260,6 @@ async def test_a_port_that_another_program_has_is_the_first_failure(run: Run, ho
         port = sock.getsockname()[1]
         assert await run("--yes", "--proxy=127.0.0.1:9", f"--port={port}") == 4
     assert run.output.startswith("Port FAILED:")
-    assert "Choose another port with --port." in run.output
+    assert f"Choose another port, for example: px {SITE} --yes --proxy=127.0.0.1:9 --port=" in run.output
+    assert "choose another --port" not in run.output
     assert not has_saved(home)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from px.checks.step import Step, Verdict
+from px.cli.setup.commands import format_password_commands, own_name
 from px.cli.setup.screen import Screen, SetupFailedError
 from px.config.stored_passwords import STORE_SECONDS, keep_password
 from px.config.writer import save_settings
@@ -124,16 +123,18 @@ def _keep(plan: Plan) -> str:
             keep_password(store, UPSTREAM_SERVICE, plan.settings.username, place, plan.password)
     except SecretStoreError as error:
         if plan.must_keep:
-            raise SetupFailedError(fail_without_keyring(error)) from None
+            raise fail_without_keyring(error, plan.invocation) from None
         return ""
     return place
 
 
-def fail_without_keyring(error: SecretStoreError) -> Step:
-    """Return the step for a password that cannot be kept."""
+def fail_without_keyring(error: SecretStoreError, invocation: Invocation) -> SetupFailedError:
+    """Return the failure for a password that cannot be kept, with the commands that do without a keyring."""
     detail = f"Px needs a password, which no keyring can keep: {error.cause}."
-    fix = "Set PX_PASSWORD in the environment, then try again with --username=USER"
-    return Step("Login", Verdict.FAILED, detail, f"{fix}; or {error.hint}." if error.hint else f"{fix}.")
+    otherwise = f"{error.hint[0].upper()}{error.hint[1:]}. Or enter" if error.hint else "Enter"
+    fix = f"{otherwise} the password in this shell, and then run --setup there:"
+    step = Step("Login", Verdict.FAILED, detail, fix)
+    return SetupFailedError(step, commands=format_password_commands(invocation))
 
 
 def _is_saved(one: Given) -> bool:
@@ -180,17 +181,6 @@ def _shorten(path: Path) -> str:
     if os.name == "nt" or not path.is_relative_to(Path.home()):
         return str(path)
     return f"~/{path.relative_to(Path.home())}"
-
-
-def own_name() -> str:
-    """Return the command that runs this Px in this shell."""
-    program = Path(sys.argv[0])
-    if program.stem not in {"px", "pxw"}:
-        return "px"
-    found = shutil.which("px")
-    if found is not None and Path(found).resolve() == program.resolve():
-        return "px"
-    return shlex.quote(sys.argv[0])
 
 
 def _format_start(plan: Plan) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from px.checks.step import Step, Verdict
@@ -16,11 +16,13 @@ class SetupFailedError(Exception):
 
     Args:
         steps: Those that failed, the first one first.
+        commands: What to paste into the shell then.
     """
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: Step, commands: Sequence[str] = ()) -> None:
         super().__init__(steps)
         self.steps = steps
+        self.commands = commands
 
 
 class Screen:
@@ -44,9 +46,11 @@ class Screen:
         for line in break_line(f"{name:<{_MARGIN}}{text}", self._columns, _MARGIN):
             self._tell(line)
 
-    def show_failures(self, steps: Iterable[Step]) -> None:
-        """Show what failed, and what to do."""
+    def show_failures(self, steps: Iterable[Step], commands: Iterable[str] = ()) -> None:
+        """Show what failed, and what to do; a command stays on one line, so that it can be pasted."""
         for step in steps:
             self.show(step.name, f"{Verdict.FAILED.value}: {step.detail}")
             if step.fix:
                 self.show("  fix:", step.fix)
+        for command in commands:
+            self._tell(f"{'':<{_MARGIN}}{command}")

@@ -7,11 +7,12 @@ import getpass
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from px.checks.own_checks import check_port
+from px.checks.own_checks import CHOOSE_PORT, check_port
 from px.checks.step import Step, Verdict
 from px.checks.target import SiteRequests
+from px.cli.setup.commands import format_setup
 from px.cli.setup.proxy_search import Load, ProxySearch
 from px.cli.setup.questions import Questions
 from px.cli.setup.saving import Plan, fail_without_keyring, find_keyring
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from px.config.invocation import Invocation
     from px.config.settings import Settings
     from px.core.secret import Secret
+
+#: A site that has nothing to do with the usual one (RFC 2606 3).
+_OTHER_SITE: Final = "http://www.example.org/"
+_MAX_PORT: Final = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class Setup:
         self._screen.show("Proxy", search.text)
         settings, trial = self._log_in()
         if not trial.is_good:
-            raise SetupFailedError(*trial.failures)
+            raise self._explain(trial)
         for warning in trial.warnings:
             self._screen.note(f"warning: {warning}")
         self._screen.show("Login", trial.login)
@@ -101,6 +106,16 @@ class Setup:
             is_running=is_running,
         )
 
+    def _explain(self, trial: Trial) -> SetupFailedError:
+        """Return the failure of a trial; if only the site fails, say that the login works."""
+        if not trial.is_stopped_by_site:
+            return SetupFailedError(*trial.failures)
+        self._screen.show("Login", f"accepted: {trial.login}")
+        fix = "Name another site for the test, for example:"
+        steps = [replace(step, fix="") for step in trial.failures]
+        steps[-1] = replace(steps[-1], fix=fix)
+        return SetupFailedError(*steps, commands=[format_setup(self._invocation, setup=_OTHER_SITE)])
+
     def _look_at_port(self) -> bool:
         """Return whether a Px of this user has the port.
 
@@ -111,7 +126,11 @@ class Setup:
         step, is_running = self._tools.look_at_port(settings)
         step = step or check_port(settings)
         if step.verdict is Verdict.FAILED:
-            raise SetupFailedError(step)
+            if step.fix != CHOOSE_PORT:
+                raise SetupFailedError(step)
+            port = str(settings.port + 1 if settings.port < _MAX_PORT else settings.port - 1)
+            again = format_setup(self._invocation, port=port)
+            raise SetupFailedError(replace(step, fix="Choose another port, for example:"), commands=[again])
         return is_running
 
     def _log_in(self) -> tuple[Settings, Trial]:
@@ -119,12 +138,12 @@ class Setup:
         settings, trial = self._try(is_repeated=False)
         if not trial.wants_password or self._questions.is_silent:
             return settings, trial
-        self._screen.show("Login", f"{trial.why} Px needs your user name and password.".strip())
         try:
             find_keyring()
         except SecretStoreError as error:
             if not settings.password:
-                raise SetupFailedError(fail_without_keyring(error)) from None
+                raise fail_without_keyring(error, self._invocation) from None
+        self._screen.show("Login", f"{trial.why} Px needs your user name and password.".strip())
         username = settings.username
         if not username:
             username = self._questions.ask("User (DOMAIN\\user or user@REALM)", getpass.getuser())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from px.checks.fresh_px import running_fresh_px
 from px.checks.login_checks import format_ticket
-from px.checks.login_test import PxUnderTest
+from px.checks.login_test import OTHER_SITE, PxUnderTest
 from px.checks.step import Step, Verdict, format_seconds
 from px.checks.walk import Walk
 from px.core.login.method import Method
@@ -70,6 +70,12 @@ class Trial:
         """Whether both requests have succeeded."""
         good = [step.name for step in self._steps if step.verdict is Verdict.OK]
         return all(name in good for name in _REQUESTS)
+
+    @property
+    def is_stopped_by_site(self) -> bool:
+        """Whether the upstream has accepted a login, and only answers that Px has passed on are bad."""
+        is_logged_in = bool(self._walk and self._walk.login_check and self._walk.login_check.is_done)
+        return is_logged_in and all(step.fix == OTHER_SITE for step in self.failures)
 
     @property
     def failures(self) -> list[Step]:
