@@ -114,3 +114,12 @@ def test_with_a_ticket_the_error_does_not_mention_a_password() -> None:
     error = make_refused_error(bench.login, ())
     assert isinstance(error, LoginRefusedError)
     assert "assword" not in error.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "is_bare"), [("CORPalice", True), ("CORP\\alice", False), ("alice@CORP", False)]
+)
+def test_a_refused_name_without_a_domain_may_lack_its_quotes(name: str, is_bare: bool) -> None:
+    bench = bench_with(IN_ENVIRONMENT)
+    bench.source.identity = bench.source.identity._replace(name=name)
+    assert ("Use quotes." in make_refused_error(bench.login, ()).hint) is is_bare

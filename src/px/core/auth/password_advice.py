@@ -18,6 +18,8 @@ _CORRECTIONS = {
     AS_HASH: "Correct PX_NTHASH, or nthash in px.ini (px --hash prints it), then run px --restart.",
     WITH_UPSTREAM: "Correct the password in px.ini or PX_PROXY, then run px --restart.",
 }
+#: A shell removes a backslash outside quotes: CORP\alice becomes CORPalice.
+_BARE_NAME = "No \\ or @ in the user name; did the shell eat it? Use quotes."
 _NO_PASSWORD = "Get a new ticket, or log in to this computer again."  # noqa: S105 - advice, not a password
 
 
@@ -34,10 +36,13 @@ def advise_check(source: TokenSource) -> str:
     """Return what to check after an identity was refused."""
     if not source.secret_place:
         return "Check that the ticket is a new one, and that the account is not locked or expired."
-    return (
+    advice = (
         f"Check the user name and the password (it comes from {source.secret_place}),"
         " and that the account is not locked or expired."
     )
+    name = source.identity.name
+    is_bare = source.identity.is_named and not ("\\" in name or "@" in name)
+    return f"{advice} {_BARE_NAME}" if is_bare else advice
 
 
 def advise_missing(source: TokenSource) -> str:
