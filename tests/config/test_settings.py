@@ -874,3 +874,10 @@ def test_no_option_has_control_characters(dirs, name, text, char):
     """They would become lines of px.ini and of logs, and commands for terminals."""
     given = {"PX_PROXY": "h:1", f"PX_{name.upper()}": text.format(char)}
     assert dirs.error(**given).isprintable()
+
+
+@pytest.mark.parametrize("text", ["http//proxy", "proxy:80 # ours"])
+def test_a_bad_proxy_of_the_command_line_names_the_form_and_no_comment(dirs: Directories, text: str) -> None:
+    error = dirs.error(f"--proxy={text}")
+    assert "write HOST:PORT, for example proxy.corp.example:8080" in error
+    assert "comment" not in error
