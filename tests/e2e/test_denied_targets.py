@@ -62,7 +62,9 @@ def test_a_407_that_means_denied_blocks_only_that_host(
             exchanges.get(client, network)
             exchanges.open_tunnel(client, network)
         entries = watch.entries(answered=2)
-        assert [entry.status for entry in entries] == [200, 200]
+        # Squid may let a site through without a look at a Basic login: after a refusal Px waits to be asked.
+        asked_first = [407] if login.scheme == "basic" else []
+        assert [entry.status for entry in entries] == [*asked_first, 200, 200]
 
 
 def _check_denial(answer: Answer, network: CorporateNetwork, login: Login) -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from px.core.login.token_budget import LOST_BEFORE_BLOCK, REFUSALS_BEFORE_BLOCK
@@ -120,8 +121,10 @@ def _px_without_files(network: CorporateNetwork, directory: Path, **secret: str)
 
 
 def _workers_of(px: PxProcess) -> list[int]:
-    children = Path(f"/proc/{px.pid}/task/{px.pid}/children").read_text()
-    return [int(pid) for pid in children.split()]
+    """Return the ids of the workers: where they are forked, their parent is a process between."""
+    below = psutil.Process(px.pid).children(recursive=True)
+    parents = {each.ppid() for each in below}
+    return [each.pid for each in below if each.pid not in parents]
 
 
 def _replace_worker(px: PxProcess) -> None:
