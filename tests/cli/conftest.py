@@ -17,7 +17,10 @@ def cwd(tmp_path):
 
 
 class FakeApp(types.ModuleType):
-    """Stands in for px.processes.program and px.cli.demo.story; `calls` records their arguments."""
+    """Stands in for px.processes.program and px.cli.demo.story; `calls` records their arguments.
+
+    Nothing forks the process of the tests: a fork would go on with them.
+    """
 
     def __init__(self) -> None:
         super().__init__("px.processes.program")
@@ -28,6 +31,9 @@ class FakeApp(types.ModuleType):
         self.calls.append(settings)
         return 0
 
+    def fork_template(self, **_: object) -> None:
+        return None
+
     def run_demo(self) -> int:
         return self.note("demo")
 
@@ -37,4 +43,5 @@ def app(monkeypatch):
     fake = FakeApp()
     monkeypatch.setitem(sys.modules, "px.processes.program", fake)
     monkeypatch.setitem(sys.modules, "px.cli.demo.story", fake)
+    monkeypatch.setitem(sys.modules, "px.processes.forks.template", fake)
     return fake

@@ -105,7 +105,7 @@ def test_a_reader_that_closes_the_pipe_causes_no_error(cwd):
 
 
 def test_announcements_of_the_proxy_go_to_stdout(cwd, app, monkeypatch, capsys):
-    def announce_itself(_settings, _load, announce, _warn, **_):
+    def announce_itself(_settings, _load, announce, *_):
         announce("Px listens")
         return 0
 
