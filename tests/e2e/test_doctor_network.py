@@ -107,7 +107,7 @@ SET_UPS = {
     "PAC script that names nothing": SetUp(
         script("function FindProxyForURL(url, host) { return 'PROXI a:1' }"), "PAC", "proxy.pac", "script"
     ),
-    "no PAC script": SetUp(script(""), "Proxy", "proxy.pac", "--pac"),
+    "no PAC script": SetUp(script(""), "PAC", "proxy.pac", "Check the path"),
     "setting that points at Px": SetUp(
         nothing, "Proxy", "Px itself", "--proxy", http_proxy=f"http://localhost:{_PORT}"
     ),
