@@ -23,7 +23,8 @@ from tests.px_process import PxProcess
 
 ROOT = Path(__file__).resolve().parent.parent
 
-pytestmark = pytest.mark.slow
+#: One stage makes the binary: the one of the tests at real upstreams.
+pytestmark = [pytest.mark.slow, pytest.mark.corpnet]
 pytest.importorskip("PyInstaller", reason="the binary is built by the Python of .venv alone")
 
 

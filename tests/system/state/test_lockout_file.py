@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,26 @@ def test_a_change_applies_to_the_current_file_and_is_written_only_if_something_d
     one.change_record("me", lambda fields: fields)
     one.change_record("you", to())
     assert path.stat().st_ino == written.st_ino
+
+
+def test_a_change_waits_as_long_as_other_processes_change_the_file_in_turn(path: Path) -> None:
+    """On a slow computer with many processes that takes longer than one of them may hold the lock."""
+    others = FileLock(path.with_suffix(".lock"))
+    assert others.acquire(LOCK_SECONDS)
+    has_ended = threading.Event()
+
+    def change_in_turn() -> None:
+        for number in range(20):
+            path.write_text("{}" + number * " ")
+            time.sleep(LOCK_SECONDS / 10)
+        has_ended.set()
+        others.release()
+
+    working = threading.Thread(target=change_in_turn)
+    working.start()
+    LockoutFile(path).change_record("all", lambda _: {"refusals": 1})
+    assert has_ended.is_set()
+    working.join()
 
 
 def test_no_change_of_any_process_is_lost_and_no_process_reads_half_a_file(path: Path) -> None:

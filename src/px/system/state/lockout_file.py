@@ -8,8 +8,9 @@ failure                                what Px does
 =====================================  ==========================================================
 another process holds the lock         The change counts in this process at once. A thread waits for
                                        the lock and writes the file; the event loop never waits.
-the lock is held for `LOCK_SECONDS`    Px writes without the lock. That may undo a change made at the
-(its process was stopped)              same moment, but a refusal that is not counted is worse.
+the lock is held for `LOCK_SECONDS`,   Px writes without the lock. That may undo a change made at the
+and nothing changes the file (the      same moment, but a refusal that is not counted is worse.
+process of the lock was stopped)
 the file cannot be written (the disk   Px uses a file in the memory of the computer from then on
 is full)                               (`fallback`), and reads that file too at each start.
 neither file can be written            This process remembers the records itself, and tries again
@@ -55,6 +56,8 @@ _Change = Callable[[Fields], Fields]
 LOCKOUT_NAME = "lockout.json"
 #: Longest wait for another process, whose change should take a millisecond.
 LOCK_SECONDS = 1.0
+#: How often that wait begins again, because other processes change the file in turn.
+LOCK_TRIES = 20
 #: Two tries to take the lock show that it was held in between only if they are no further apart than this.
 BUSY_PAUSE_SECONDS = 0.25
 #: A file that changed less than this ago may change again with the same time stamp.
@@ -101,9 +104,9 @@ class LockoutFile:
                 self._records = read_records(self._fallback) or {}
         self._is_written = not self._records  # whether the file has all changes of this process
         self._tried_at = 0.0
-        self._busy_since = self._busy_at = (
-            0.0  # since when, and when last, `try_change_record` found the lock held
-        )
+        # Since when, and when last, `try_change_record` found the lock held while nothing changed the file.
+        self._busy_since = self._busy_at = 0.0
+        self._busy_stamp: object = None
 
     def _use(self, path: Path) -> None:
         """Read and write this file from now on."""
@@ -159,11 +162,13 @@ class LockoutFile:
     def _is_overdue(self) -> bool:
         """Whether another process has held the lock for too long, perhaps because it was stopped.
 
-        The tries are so frequent that the lock was never free if each of them found the lock held.
+        The tries are so frequent that the lock was never free if each of them found the lock held, and the
+        file was not changed.
         """
-        now = time.monotonic()
-        if now - self._busy_at > BUSY_PAUSE_SECONDS:
+        now, stamp = time.monotonic(), self._read_stamp()
+        if now - self._busy_at > BUSY_PAUSE_SECONDS or stamp != self._busy_stamp:
             self._busy_since = now
+        self._busy_stamp = stamp
         self._busy_at = now
         return now - self._busy_since > LOCK_SECONDS
 
@@ -179,7 +184,7 @@ class LockoutFile:
     async def _wait_and_write(self) -> None:
         assert self._run_in_thread is not None  # noqa: S101 - else the lock was waited for
         try:
-            if not await self._run_in_thread(self._lock.acquire, LOCK_SECONDS):
+            if not await self._run_in_thread(self._acquire):
                 _LOGGER.warning(_NOT_LOCKED, self._path)
         except (OSError, TimeoutError) as error:
             _LOGGER.debug("%s cannot be locked: %s", self._path, error)
@@ -231,7 +236,7 @@ class LockoutFile:
         try:
             if self._run_in_thread is not None:
                 may_write = self._lock.try_acquire()
-            elif not self._lock.acquire(LOCK_SECONDS):
+            elif not self._acquire():
                 _LOGGER.warning(_NOT_LOCKED, self._path)
         except OSError as error:
             _LOGGER.debug("%s cannot be locked: %s", self._path, error)
@@ -239,6 +244,28 @@ class LockoutFile:
             yield may_write
         finally:
             self._lock.release()
+
+    def _acquire(self) -> bool:
+        """Wait for the lock; return False if another process holds the lock and does nothing.
+
+        Raises:
+            OSError: The file cannot be locked.
+        """
+        for _ in range(LOCK_TRIES):
+            stamp = self._read_stamp()
+            if self._lock.acquire(LOCK_SECONDS):
+                return True
+            if self._read_stamp() == stamp:
+                break
+        return False
+
+    def _read_stamp(self) -> object:
+        """Return what changes with each change of the file; None: there is no file."""
+        try:
+            status = os.lstat(self._name)
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_ino, status.st_size
 
     def _check_stamp(self) -> bool:
         """Note the file's time stamp; return whether the file may have changed since it was last read."""
