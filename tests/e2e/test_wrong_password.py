@@ -18,7 +18,7 @@ from . import exchanges
 from .concurrency import at_once
 from .exchanges import HOST
 from .http_client import Answer, Body, Client
-from .logins import Kerberos, Login, Secret
+from .logins import Kerberos, Login, Secret, only
 from .squid_watch import Watch, bad_passwords
 
 WRONG = "Wr0ng-Secret-5c7d"
@@ -137,6 +137,24 @@ def test_a_restart_keeps_the_block_unless_the_password_has_changed(
         with login.running_px(network, tmp_path) as px, Client(px.port) as client:
             exchanges.get(client, network)
             exchanges.open_tunnel(client, network)
+
+
+@pytest.mark.parametrize(
+    "login",
+    only(
+        "ntlm", "negotiate-no-ticket", "kerberos-mit-password", "kerberos-ad-password", "basic-ad-non-ascii"
+    ),
+)
+def test_the_right_password_logs_in_at_once_after_a_wrong_one(
+    network: CorporateNetwork, tmp_path: Path, login: Login
+) -> None:
+    """Px verifies only a password that was refused itself, and perhaps by a method that is not taken here."""
+    with login.running_px(network, tmp_path, PX_PASSWORD=WRONG) as px, Client(px.port) as client:
+        assert client.get(network.origin.url("/", HOST)).status == 502
+    watch = Watch(login.upstream(network))
+    with login.running_px(network, tmp_path) as px, Client(px.port) as client:
+        exchanges.get(client, network)
+    assert watch.entries(answered=1)[-1].status == 200
 
 
 def test_a_block_applies_to_all_spellings_of_the_user_name(network: CorporateNetwork, tmp_path: Path) -> None:
