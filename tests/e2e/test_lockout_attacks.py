@@ -122,9 +122,11 @@ def _px_without_files(network: CorporateNetwork, directory: Path, **secret: str)
 
 def _workers_of(px: PxProcess) -> list[int]:
     """Return the ids of the workers: where they are forked, their parent is a process between."""
-    below = psutil.Process(px.pid).children(recursive=True)
-    parents = {each.ppid() for each in below}
-    return [each.pid for each in below if each.pid not in parents]
+    parents: dict[int, int] = {}
+    for each in psutil.Process(px.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended just now
+            parents[each.pid] = each.ppid()
+    return [pid for pid in parents if pid not in parents.values()]
 
 
 def _replace_worker(px: PxProcess) -> None:
