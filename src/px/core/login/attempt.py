@@ -151,19 +151,10 @@ class LoginAttempt:
         methods = self.login.methods(self._target)
         if not methods:
             return None
-        if self._waits_to_be_asked(methods[0]):
+        if not self._challenges and self._permit.waits_to_be_asked(methods[0]):
             self._permit.check()
             return None
         return await self._begin(channel_bindings) or None
-
-    def _waits_to_be_asked(self, method: Method) -> bool:
-        """Whether to send the request without a token first.
-
-        After a failure only an acceptance of a token that the upstream has asked for tells that the secret is
-        right. NTLM needs a challenge anyway.
-        """
-        is_asked = self._challenges > 0 or self._is_verification
-        return not is_asked and not method.is_challenged and self.login.guard.has_failed(self.login.source)
 
     def _wants_token_again(self, logged_in_by: Method) -> bool:
         """Whether a request needs a token although its connection is logged in."""
@@ -354,8 +345,7 @@ class LoginAttempt:
             self.login.wants_token_each_request = True
         for refused in self._choice.refused:
             self.login.mark_unusable(refused, REFUSED_SECONDS)
-        was_asked_for = self._challenges > 0 or self._is_verification
-        self._permit.receive_acceptance(method, was_asked_for=was_asked_for)
+        self._permit.receive_acceptance(method, was_asked_for=self._challenges > 0)
         self.is_accepted = True
 
     def receive_no_verdict(self) -> None:

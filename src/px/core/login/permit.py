@@ -126,6 +126,15 @@ class LoginPermit:
             # No slow origin delays the verdict on a verification.
             raise SlowVerdictError(login)
 
+    def waits_to_be_asked(self, method: Method) -> bool:
+        """Whether a login by this method waits until the upstream asks for it.
+
+        After a failure only the acceptance of a token that the upstream asked for tells that the secret is
+        right. NTLM needs a challenge anyway.
+        """
+        has_failed = self._guard.has_failed(self._source)
+        return has_failed and not method.is_challenged and not self._is_verification
+
     def may_go_on(self) -> bool:
         """Return whether a login may go on with its final token, after the upstream's challenge has come."""
         return self._gate.may_go_on()
@@ -140,10 +149,11 @@ class LoginPermit:
 
         Args:
             method: Of the token.
-            was_asked_for: Whether the upstream asked for a login before; otherwise it may let the target
-                through whatever the token is.
+            was_asked_for: Whether the upstream asked this request for a login; otherwise it may let the
+                target through whatever the token is. Every verification is asked for.
         """
         self._is_out = False
+        was_asked_for = was_asked_for or self._is_verification
         sent_at = self._sent_at if was_asked_for else UNASKED
         self._login.receive_acceptance(method, self._target, self._gate.spend(), sent_at)
         self._gate.leave(is_accepted=was_asked_for or self._guard.is_accepted_lately(self._source))

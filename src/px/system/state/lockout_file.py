@@ -56,8 +56,9 @@ _Change = Callable[[Fields], Fields]
 LOCKOUT_NAME = "lockout.json"
 #: Longest wait for another process, whose change should take a millisecond.
 LOCK_SECONDS = 1.0
-#: How often that wait begins again, because other processes change the file in turn.
-LOCK_TRIES = 20
+#: How often Px waits so long, because other processes change the file in turn. All together are shorter than
+#: what the thread has by default (``--socktimeout``).
+LOCK_TRIES = 5
 #: Two tries to take the lock show that it was held in between only if they are no further apart than this.
 BUSY_PAUSE_SECONDS = 0.25
 #: A file that changed less than this ago may change again with the same time stamp.
@@ -165,7 +166,7 @@ class LockoutFile:
         The tries are so frequent that the lock was never free if each of them found the lock held, and the
         file was not changed.
         """
-        now, stamp = time.monotonic(), self._read_stamp()
+        now, stamp = time.monotonic(), _stamp_of(self._read_status())
         if now - self._busy_at > BUSY_PAUSE_SECONDS or stamp != self._busy_stamp:
             self._busy_since = now
         self._busy_stamp = stamp
@@ -252,28 +253,26 @@ class LockoutFile:
             OSError: The file cannot be locked.
         """
         for _ in range(LOCK_TRIES):
-            stamp = self._read_stamp()
+            stamp = _stamp_of(self._read_status())
             if self._lock.acquire(LOCK_SECONDS):
                 return True
-            if self._read_stamp() == stamp:
+            if _stamp_of(self._read_status()) == stamp:
                 break
         return False
 
-    def _read_stamp(self) -> object:
-        """Return what changes with each change of the file; None: there is no file."""
+    def _read_status(self) -> os.stat_result | None:
+        """Return the status of the file; None: there is no file."""
         try:
-            status = os.lstat(self._name)
+            return os.lstat(self._name)
         except OSError:
             return None
-        return status.st_mtime_ns, status.st_ino, status.st_size
 
     def _check_stamp(self) -> bool:
         """Note the file's time stamp; return whether the file may have changed since it was last read."""
-        try:
-            status = os.lstat(self._name)
-        except OSError:
+        status = self._read_status()
+        if status is None:
             return False
-        self._stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
+        self._stamp = _stamp_of(status)
         is_recent = abs(self._wall_clock() - status.st_mtime) <= STAMP_SECONDS
         return stat.S_ISREG(status.st_mode) and (is_recent or self._stamp != self._seen)
 
@@ -312,6 +311,11 @@ class LockoutFile:
 
     def __repr__(self) -> str:
         return f"<LockoutFile {self._path} records={len(self._records)}>"
+
+
+def _stamp_of(status: os.stat_result | None) -> object:
+    """Return what changes with each change of a file."""
+    return status and (status.st_mtime_ns, status.st_ino, status.st_size)
 
 
 def allow_retry(state: Path) -> None:
