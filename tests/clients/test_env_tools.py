@@ -16,6 +16,15 @@ from px.cli.env.output import KINDS
 from tests.clients.program import Place, need
 
 APT_HELPER = "/usr/lib/apt/apt-helper"
+#: A project whose parent is in a repository.
+_POM = """
+<project>
+  <modelVersion>4.0.0</modelVersion>
+  <parent><groupId>example</groupId><artifactId>{name}</artifactId><version>1</version><relativePath/></parent>
+  <artifactId>child</artifactId>
+  <repositories><repository><id>site</id><url>{url}</url></repository></repositories>
+</project>
+"""
 
 
 @pytest.fixture
@@ -136,6 +145,24 @@ def test_apt_uses_px_except_for_this_computer(place, proxy, origin):
         place.run(APT_HELPER, "download-file", url, "got", env={"APT_CONFIG": str(config)})
         (place.directory / "got").unlink()
     assert (proxy.requests, origin.requests) == (["GET http://site.example/a"], ["GET /b"])
+
+
+@pytest.mark.shows("--env")
+def test_maven_uses_px_except_for_this_computer(place, proxy, origin):
+    """Maven 3.8 blocks repositories without TLS, but for its own global settings: so it gets empty ones."""
+    need("mvn")
+    settings = place.home / ".m2" / "settings.xml"
+    settings.parent.mkdir()
+    settings.write_text(use("maven", proxy))
+    (place.directory / "global.xml").write_text("<settings/>")
+    # Java takes the home from the system's list of users, not from the environment.
+    java = {"MAVEN_OPTS": f"-Duser.home={place.home}"}
+    for name, site in (("away", "http://site.example"), ("here", f"http://localhost:{origin.server_port}")):
+        (place.directory / "pom.xml").write_text(_POM.format(name=name, url=f"{site}/repo"))
+        place.run("mvn", "-q", "-gs", "global.xml", "validate", env=java, code=None)
+    assert proxy.requests[0] == "GET http://site.example/repo/example/away/1/away-1.pom"
+    assert "GET /repo/example/here/1/here-1.pom" in origin.requests
+    assert not any("localhost" in each for each in proxy.requests)
 
 
 def use(kind: str, server: Server) -> str:
