@@ -25,6 +25,19 @@ _POM = """
   <repositories><repository><id>site</id><url>{url}</url></repository></repositories>
 </project>
 """
+#: Two downloads, and a package from a repository.
+_BUILD = """
+repositories { maven { url "http://site.example/repo" } }
+configurations { wanted }
+dependencies { wanted "example:away:1" }
+task get {
+    doLast {
+        new URL("http://site.example/a").text
+        new URL("http://localhost:%d/b").text
+        configurations.wanted.files
+    }
+}
+"""
 
 
 @pytest.fixture
@@ -163,6 +176,19 @@ def test_maven_uses_px_except_for_this_computer(place, proxy, origin):
     assert proxy.requests[0] == "GET http://site.example/repo/example/away/1/away-1.pom"
     assert "GET /repo/example/here/1/here-1.pom" in origin.requests
     assert not any("localhost" in each for each in proxy.requests)
+
+
+@pytest.mark.shows("--env")
+def test_gradle_uses_px_except_for_this_computer(place, proxy, origin):
+    need("gradle")
+    properties = place.home / ".gradle" / "gradle.properties"
+    properties.parent.mkdir()
+    properties.write_text(use("gradle", proxy) + "\n")
+    (place.directory / "build.gradle").write_text(_BUILD % origin.server_port)
+    place.run("gradle", "-g", properties.parent, "--no-daemon", "-q", "get", code=None)
+    path = "http://site.example/repo/example/away/1/away-1.pom"
+    assert proxy.requests[:2] == ["GET http://site.example/a", f"GET {path}"]
+    assert origin.requests == ["GET /b"]
 
 
 def use(kind: str, server: Server) -> str:

@@ -12,7 +12,7 @@ packages='krb5-kdc krb5-admin-server krb5-user squid-openssl
   dante-server microsocks python3-twisted
   dnsmasq-base isc-dhcp-client dhcpcd-base libfaketime'
 # Installed only if the command is missing: it may well come from elsewhere.
-commands='chromium git curl wget lftp node:nodejs npm fish zsh mandoc mvn:maven ip:iproute2'
+commands='chromium git curl wget lftp node:nodejs npm fish zsh mandoc mvn:maven gradle ip:iproute2'
 # Looks for what keeps people from using the status page; for all users, by npm.
 axe=axe-core@4.14.1
 if [ $# -gt 0 ]; then packages=$* commands= axe=; fi
